@@ -1,0 +1,3 @@
+"""Probing and decoding of video files."""
+
+DECODER_VERSION = "1"

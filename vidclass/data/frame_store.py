@@ -1,0 +1,207 @@
+"""The frame store: each video decoded once, kept as raw uint8 RGB, mapped by all trials.
+
+A store is a folder ``home/store/KEY``::
+
+    store.json        what shaped the bytes; written last, so its presence means "complete"
+    index.parquet     video_id, shard, offset, T, H, W, fps
+    manifest.parquet  what probing found, quarantined videos and their reasons included
+    NAME.rgb          one shard: frames [T, H, W, 3] of several videos, one after the other
+    NAME.parquet      what that shard holds; the unit of resuming
+
+Shards are memory-mapped read-only: their pages are clean and shared between processes.
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from vidclass.data.decode import DECODER_VERSION
+from vidclass.errors import UserError
+from vidclass.home import write_aside
+
+__all__ = [
+    "INDEX_COLUMNS",
+    "LAYOUT_VERSION",
+    "FrameStore",
+    "StoreOptions",
+    "store_key",
+    "torn_shards",
+    "write_store",
+]
+
+LAYOUT_VERSION = 1
+INDEX_COLUMNS = ("video_id", "shard", "offset", "T", "H", "W", "fps")
+NUM_CHANNELS = 3
+
+
+class StoreOptions(BaseModel):
+    """What the store keeps of a video; at most one of fps, stride and num_frames is set."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    short_side: int | None = Field(default=None, ge=8)
+    """Short side in pixels, aspect kept, never scaled up; None keeps the file's size."""
+    fps: float | None = Field(default=None, gt=0)
+    """Stored frames a second (nearest source frame, never more than the source has)."""
+    stride: int | None = Field(default=None, ge=1)
+    """Keep every n-th frame."""
+    num_frames: int | None = Field(default=None, ge=1)
+    """Keep n frames spread evenly over the video. This turns duration into speed: see the docs."""
+
+    @model_validator(mode="after")
+    def _one_rate(self) -> "StoreOptions":
+        given = {
+            name: getattr(self, name)
+            for name in ("fps", "stride", "num_frames")
+            if getattr(self, name) is not None
+        }
+        if len(given) > 1:
+            raise UserError(
+                "a store has one frame rate, so at most one of fps, stride and num_frames is set",
+                given,
+                f"keep one of {', '.join(given)}",
+            )
+        return self
+
+
+def store_key(manifest: pd.DataFrame, options: StoreOptions) -> str:
+    """Return the name of the store that holds ``manifest`` under ``options``.
+
+    It hashes all that shapes the bytes and their names: each video's id and content hash, the
+    options, the decoder's version and the layout's version. Order of rows does not matter.
+    """
+    digest = hashlib.sha256()
+    shape = {"layout": LAYOUT_VERSION, "decoder": DECODER_VERSION, **options.model_dump()}
+    digest.update(json.dumps(shape, sort_keys=True).encode())
+    for video_id, content_hash in sorted(
+        zip(manifest["video_id"], manifest["content_hash"], strict=True)
+    ):
+        digest.update(f"\0{video_id}\0{content_hash}".encode())
+    return digest.hexdigest()[:20]
+
+
+def _num_bytes(index: pd.DataFrame) -> pd.Series:
+    """Return the bytes that each row of ``index`` takes in its shard."""
+    size: pd.Series = index["T"] * index["H"] * index["W"] * NUM_CHANNELS
+    return size
+
+
+def torn_shards(folder: Path, index: pd.DataFrame) -> dict[str, str]:
+    """Return ``{shard: what is wrong}`` for shards whose file is absent or has another size."""
+    ends = (index["offset"] + _num_bytes(index)).groupby(index["shard"]).max()
+    wrong = {}
+    for shard, expected in ends.items():
+        file = folder / str(shard)
+        actual = file.stat().st_size if file.exists() else None
+        if actual != expected:
+            state = "absent" if actual is None else f"{actual} bytes"
+            wrong[str(shard)] = f"{state}, expected {expected} bytes"
+    return wrong
+
+
+def write_store(
+    folder: Path, index: pd.DataFrame, manifest: pd.DataFrame, about: dict[str, Any]
+) -> None:
+    """Write index, manifest and, last, ``store.json``, which makes the store complete."""
+    with write_aside(folder / "index.parquet") as aside:
+        index.to_parquet(aside, index=False)
+    with write_aside(folder / "manifest.parquet") as aside:
+        manifest.to_parquet(aside, index=False)
+    with write_aside(folder / "store.json") as aside:
+        aside.write_text(json.dumps(about, indent=2, sort_keys=True) + "\n")
+
+
+class FrameStore:
+    """Read-only view of a complete store; picklable (it re-opens by path)."""
+
+    def __init__(self, path: Path, index: pd.DataFrame) -> None:
+        self.path = path
+        self.index = index
+        self._row = {video_id: row for row, video_id in enumerate(index["video_id"])}
+        self._shard = index["shard"].tolist()
+        # Plain integers: reading one row of a DataFrame costs more than copying a small clip.
+        self._place = index[["offset", "T", "H", "W"]].to_numpy(np.int64).tolist()
+        self._mapped: dict[str, npt.NDArray[np.uint8]] = {}
+
+    @classmethod
+    def open(cls, path: Path | str) -> "FrameStore":
+        """Open the store in ``path``.
+
+        Raises:
+            UserError: when there is no complete store, or a shard is absent or torn.
+        """
+        folder = Path(path)
+        if not (folder / "store.json").exists():
+            raise UserError(
+                "a frame store holds a store.json, which is written when it is complete",
+                folder,
+                "run the study (or `vidclass data prepare`) again: it continues the build",
+            )
+        index = pd.read_parquet(folder / "index.parquet")
+        wrong = torn_shards(folder, index)
+        if wrong:
+            raise UserError(
+                f"every shard of {folder} has the size that its index says",
+                "; ".join(f"{shard}: {state}" for shard, state in sorted(wrong.items())),
+                f"remove {folder / 'store.json'} and run again: whole shards are kept, "
+                "torn ones are decoded again",
+            )
+        return cls(folder, index)
+
+    def __len__(self) -> int:
+        """Return the number of videos."""
+        return len(self.index)
+
+    def __contains__(self, video_id: str) -> bool:
+        """Say whether ``video_id`` is stored."""
+        return video_id in self._row
+
+    def __reduce__(self) -> tuple[Any, tuple[str]]:
+        """Pickle as the path: mapped frames never travel between processes."""
+        return (FrameStore.open, (str(self.path),))
+
+    def rows(self, video_ids: Sequence[str]) -> pd.DataFrame:
+        """Return the index rows of ``video_ids``, in their order.
+
+        Raises:
+            UserError: naming the videos that the store does not hold.
+        """
+        absent = [video_id for video_id in video_ids if video_id not in self._row]
+        if absent:
+            shown = ", ".join(absent[:5]) + (", ..." if len(absent) > 5 else "")
+            raise UserError(
+                "every video of a table is in the frame store",
+                f"{len(absent)} absent: {shown}",
+                "prepare the store from the same manifest, and drop quarantined videos",
+            )
+        return self.index.iloc[[self._row[video_id] for video_id in video_ids]].reset_index(
+            drop=True
+        )
+
+    def frames(self, video_id: str) -> npt.NDArray[np.uint8]:
+        """Return the frames of a video as a read-only view, uint8 ``[T, H, W, 3]``.
+
+        Raises:
+            UserError: when the store does not hold ``video_id``.
+        """
+        if video_id not in self._row:
+            self.rows([video_id])  # raises with the name
+        row = self._row[video_id]
+        offset, num_frames, height, width = self._place[row]
+        shard = self._map(self._shard[row])
+        stop = offset + num_frames * height * width * NUM_CHANNELS
+        return shard[offset:stop].reshape(num_frames, height, width, NUM_CHANNELS)
+
+    def _map(self, shard: str) -> npt.NDArray[np.uint8]:
+        if shard not in self._mapped:
+            mapped = np.memmap(self.path / shard, dtype=np.uint8, mode="r")
+            # A plain array over the same pages: np.memmap's own slicing is several times slower.
+            self._mapped[shard] = mapped.view(np.ndarray)
+        return self._mapped[shard]
