@@ -76,7 +76,7 @@ bench: $(VENV)/.installed  ## every benchmark: a table each, and JSON beside it
 	  echo "== $$script"; $(BIN)/python "$$script" || exit 1; done
 
 wheel: $(VENV)/.installed-dev  ## dist/vidclass-VERSION.whl, which cluster.yaml installs on every node
-	@rm -f dist/vidclass-*.whl && $(BIN)/python -m build --wheel --outdir dist . | tail -1
+	@rm -f dist/vidclass-*.whl && $(BIN)/python -m hatchling build -t wheel -d dist
 
 constraints: $(VENV)/.installed-dev  ## write constraints.txt from the environment
 	@{ head -2 constraints.txt; $(PIP) freeze --exclude-editable \

@@ -1,0 +1,163 @@
+"""The package's own rules: who may import Ray and MLflow, and how large files and functions get."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).resolve().parent.parent / "vidclass"
+
+RAY_FILES = {
+    "data/pipeline.py",
+    "sweep/runner.py",
+    "sweep/search.py",
+    "sweep/scheduler.py",
+    "sweep/trial.py",
+}
+MAX_FILE_LINES = 400
+MAX_ENTRY_LINES = 100
+MAX_FUNCTION_LINES = 60
+
+
+def files() -> dict[str, Path]:
+    return {path.relative_to(PACKAGE).as_posix(): path for path in sorted(PACKAGE.rglob("*.py"))}
+
+
+FILES = files()
+
+
+def module_name(name: str) -> str:
+    parts = ("vidclass", *Path(name).with_suffix("").parts)
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imported(tree: ast.AST, module: str, is_package: bool = False) -> set[str]:
+    """Return the dotted names that a module imports anywhere, in its functions too."""
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                parts = module.split(".")
+                parts = parts[: len(parts) - node.level + is_package]
+                base = ".".join([*parts, *([node.module] if node.module else [])])
+            found |= {base, *(f"{base}.{alias.name}" for alias in node.names)}
+    return found
+
+
+def imports_of(name: str) -> set[str]:
+    path = FILES[name]
+    return imported(ast.parse(path.read_text()), module_name(name), path.name == "__init__.py")
+
+
+def tops(names: set[str]) -> set[str]:
+    return {name.split(".")[0] for name in names}
+
+
+def may_import_ray(name: str) -> bool:
+    return name in RAY_FILES
+
+
+def may_import_mlflow(name: str) -> bool:
+    return name.startswith("tracking/")
+
+
+def is_pure(name: str) -> bool:
+    """Tell whether a file has to stay free of Ray and MLflow, also by what it imports."""
+    if name in RAY_FILES or Path(name).name == "__main__.py":
+        return False
+    return name.startswith(("models/", "training/", "data/", "sweep/", "report/"))
+
+
+def reachable(name: str) -> set[str]:
+    """Return the files of the package that importing ``name`` can lead to, itself included."""
+    by_module = {module_name(other): other for other in FILES}
+    seen, waiting = {name}, [name]
+    while waiting:
+        for module in imports_of(waiting.pop()):
+            other = by_module.get(module)
+            if other is not None and other not in seen:
+                seen.add(other)
+                waiting.append(other)
+    return seen
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_ray_and_mlflow_are_imported_only_where_they_live(name: str) -> None:
+    used = tops(imports_of(name))
+    assert may_import_ray(name) or "ray" not in used
+    assert may_import_mlflow(name) or "mlflow" not in used
+
+
+@pytest.mark.parametrize("room", ["models", "training"])
+def test_models_and_training_know_no_sweep_tracking_or_report(room: str) -> None:
+    above = ("vidclass.sweep", "vidclass.tracking", "vidclass.report")
+    wrong = {
+        name: [module for module in imports_of(name) if module.startswith(above)]
+        for name in FILES
+        if name.startswith(f"{room}/")
+    }
+    assert wrong and not any(wrong.values()), wrong
+
+
+def test_reports_reach_no_file_that_imports_ray() -> None:
+    reports = [name for name in FILES if name.startswith("report/")]
+    assert reports
+    assert {
+        name: reachable(name) & RAY_FILES for name in reports if reachable(name) & RAY_FILES
+    } == {}
+
+
+def test_pure_modules_load_neither_ray_nor_mlflow() -> None:
+    """Import every pure module for real, in one process: what they need at import is clean too."""
+    names = [module_name(name) for name in FILES if is_pure(name)]
+    code = (
+        "import importlib, sys\n"
+        f"for name in {names!r}:\n"
+        "    importlib.import_module(name)\n"
+        "    heavy = {'ray', 'mlflow'} & set(sys.modules)\n"
+        "    assert not heavy, f'{name} loads {heavy}'\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_files_and_functions_stay_small(name: str) -> None:
+    text = FILES[name].read_text()
+    limit = MAX_ENTRY_LINES if Path(name).name == "__main__.py" else MAX_FILE_LINES
+    assert text.count("\n") < limit, f"{name} has {text.count(chr(10))} lines"
+    long = {
+        node.name: node.end_lineno - node.lineno + 1
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and node.end_lineno is not None
+        and node.end_lineno - node.lineno + 1 > MAX_FUNCTION_LINES
+    }
+    assert long == {}
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("import ray", "ray"),
+        ("import ray.data as rd", "ray.data"),
+        ("from ray import tune", "ray.tune"),
+        ("def f():\n    import mlflow", "mlflow"),
+        ("if True:\n    from mlflow.entities import Run", "mlflow.entities"),
+        ("from . import runner", "vidclass.sweep.runner"),
+        ("from ..tracking import writer", "vidclass.tracking.writer"),
+        ("from .runner import run", "vidclass.sweep.runner"),
+    ],
+)
+def test_the_walk_sees_every_form_of_import(source: str, expected: str) -> None:
+    assert expected in imported(ast.parse(source), "vidclass.sweep.engine")
+
+
+def test_the_walk_resolves_the_relative_imports_of_a_package() -> None:
+    tree = ast.parse("from .runner import run")
+    assert "vidclass.sweep.runner" in imported(tree, "vidclass.sweep", is_package=True)
