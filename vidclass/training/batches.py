@@ -1,0 +1,112 @@
+"""Which clips make up an epoch and its batches, pure in (seed, epoch), and how they are read.
+
+Legend: N videos, C clips of an epoch, B clips of a batch, T frames, H height, W width.
+"""
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Literal, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from vidclass.data.sampling import ClipDataset
+
+__all__ = ["Batch", "cut", "derived_seed", "epoch_order", "read_batches"]
+
+Int64 = npt.NDArray[np.int64]
+
+
+class Batch(NamedTuple):
+    """Clips as they lie in memory, and their labels."""
+
+    x_BTHWC: torch.Tensor
+    y_B: torch.Tensor
+
+
+def derived_seed(seed: int, epoch: int, purpose: Literal["order", "model", "augment"]) -> int:
+    """Return a seed of its own for a purpose in an epoch.
+
+    All random numbers of an epoch come from such seeds, so that a resumed training draws what an
+    uninterrupted one would, and no generator's state has to be kept.
+    """
+    stream = ("order", "model", "augment").index(purpose)
+    return int(np.random.SeedSequence(seed, spawn_key=(epoch, stream)).generate_state(1)[0])
+
+
+def epoch_order(label_N: Int64, *, resample: bool, seed: int, epoch: int) -> Int64:
+    """Return the videos of an epoch in their order, ``[N]``.
+
+    Args:
+        label_N: the class of each video.
+        resample: draw every class equally often: rare classes several times, frequent ones in
+            part, another part each epoch. Otherwise each video comes exactly once.
+        seed: the training's seed.
+        epoch: from 1.
+    """
+    generator = np.random.default_rng(derived_seed(seed, epoch, "order"))
+    if not resample:
+        return generator.permutation(len(label_N))
+    present = np.unique(label_N)
+    # The remainder of N / K goes to a few classes, others each epoch.
+    quota = np.full(len(present), len(label_N) // len(present))
+    quota[generator.permutation(len(present))[: len(label_N) % len(present)]] += 1
+    drawn = []
+    for k, num_drawn in zip(present, quota, strict=True):
+        videos = np.flatnonzero(label_N == k)
+        rounds = -(-num_drawn // len(videos))
+        drawn.append(
+            np.concatenate([generator.permutation(videos) for _ in range(rounds)])[:num_drawn]
+        )
+    return generator.permutation(np.concatenate(drawn))
+
+
+def cut(order_C: Int64, batch_size: int) -> list[Int64]:
+    """Cut clips into batches, dropping none.
+
+    The last batch may be smaller; a single clip that is left over joins the batch before, since
+    batch norm can't take the statistics of one value.
+    """
+    starts = list(range(0, len(order_C), batch_size))
+    if len(starts) > 1 and len(order_C) - starts[-1] == 1:
+        starts.pop()
+    return [order_C[a:b] for a, b in zip(starts, [*starts[1:], len(order_C)], strict=True)]
+
+
+def read_batches(
+    data: ClipDataset,
+    batches: Sequence[Int64],
+    *,
+    epoch: int,
+    train: bool,
+    ahead: bool,
+) -> Iterator[Batch]:
+    """Yield the clips of ``batches`` in their order.
+
+    Args:
+        data: what to read from.
+        batches: clip indices.
+        epoch: passed to the data.
+        train: passed to the data.
+        ahead: read the next batch in a thread while this one is used, into pinned memory; for a
+            device that computes by itself. On a CPU it would only take the model's core.
+    """
+    y_N = torch.tensor(data.label_ids)
+    views = 1 if train else data.views
+
+    def read(clips_B: Int64) -> Batch:
+        x_BTHWC = data.read(clips_B, epoch=epoch, train=train)
+        batch = Batch(x_BTHWC, y_N[torch.from_numpy(clips_B // views)])
+        return Batch(*(tensor.pin_memory() for tensor in batch)) if ahead else batch
+
+    if not ahead:
+        yield from map(read, batches)
+        return
+    with ThreadPoolExecutor(1) as pool:
+        coming = [pool.submit(read, clips_B) for clips_B in batches[:1]]
+        for clips_B in [*batches[1:], None]:
+            batch = coming.pop().result()
+            if clips_B is not None:
+                coming.append(pool.submit(read, clips_B))
+            yield batch

@@ -1,0 +1,128 @@
+"""Predictions of a trained model over the clips and videos of a data set.
+
+Legend: N videos, V views (clips of a video), K classes, B clips of a batch, T frames.
+"""
+
+import copy
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from vidclass.data.sampling import ClipDataset
+from vidclass.data.transforms import BatchTransform
+from vidclass.training import metrics
+from vidclass.training.batches import cut, epoch_order, read_batches
+from vidclass.training.precision import autocast, to_device
+
+__all__ = ["Predictions", "evaluate", "recalibrate_batch_norm"]
+
+BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What a model said of each video, in the order of the data set.
+
+    ``prob_NK`` is the mean of the softmax over a video's views; ``loss`` the mean cross-entropy of
+    the single clips.
+    """
+
+    prob_NK: npt.NDArray[np.float32]
+    clip_prob_NVK: npt.NDArray[np.float32]
+    label_N: npt.NDArray[np.int64]
+    video_ids: list[str]
+    groups: list[str]
+    loss: float
+
+    @property
+    def num_views(self) -> int:
+        """Number of clips of a video."""
+        return int(self.clip_prob_NVK.shape[1])
+
+
+def evaluate(
+    model: nn.Module,
+    data: ClipDataset,
+    *,
+    transform: BatchTransform,
+    batch_size: int,
+    device: torch.device,
+    precision: str = "auto",
+) -> Predictions:
+    """Return the predictions of ``model`` over all evaluation clips of ``data``.
+
+    The model is left in the mode (training or not) that it was in.
+    """
+    was_training = model.training
+    model.eval()
+    parts: list[torch.Tensor] = []
+    clips_C = np.arange(data.num_clips(train=False))
+    batches = [clips_C[start : start + batch_size] for start in range(0, len(clips_C), batch_size)]
+    ahead = device.type == "cuda"
+    with torch.no_grad():
+        for batch in read_batches(data, batches, epoch=0, train=False, ahead=ahead):
+            x_BTCHW = transform(batch.x_BTHWC.to(device, non_blocking=True), train=False)
+            with autocast(precision, device):
+                logits_BK = model(x_BTCHW)
+            parts.append(logits_BK.float().softmax(dim=1))
+    model.train(was_training)
+    clip_prob_CK: npt.NDArray[np.float32] = torch.cat(parts).cpu().numpy()
+    num_videos, views = data.num_videos, data.views
+    clip_prob_NVK = clip_prob_CK.reshape(num_videos, views, -1)
+    return Predictions(
+        prob_NK=clip_prob_NVK.mean(axis=1, dtype=np.float64).astype(np.float32),
+        clip_prob_NVK=clip_prob_NVK,
+        label_N=data.label_ids,
+        video_ids=data.video_ids,
+        groups=data.groups,
+        loss=metrics.log_loss(np.repeat(data.label_ids, views), clip_prob_CK),
+    )
+
+
+def recalibrate_batch_norm(
+    model: nn.Module,
+    data: ClipDataset,
+    *,
+    transform: BatchTransform,
+    batch_size: int,
+    device: torch.device,
+    precision: str = "auto",
+) -> nn.Module:
+    """Return a copy of ``model`` whose batch-norm statistics are those of ``data``.
+
+    For perturbations: a model that is tested on shuffled, reversed or frozen frames gets the
+    statistics of *training* clips in that order, so that what it loses is not owed to statistics of
+    another kind of input. Weights are those of ``model``; without batch norm the copy is equal.
+
+    Args:
+        model: left as it is.
+        data: training clips with the perturbed ``order``; one random window a video is read.
+        transform: applied without augmentation.
+        batch_size: clips of a batch.
+        device: where to compute.
+        precision: as in training.
+    """
+    calibrated = copy.deepcopy(model)
+    to_device(calibrated, device)
+    calibrated.eval()
+    norms = [module for module in calibrated.modules() if isinstance(module, BATCH_NORMS)]
+    if not norms:
+        return calibrated
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # a plain mean over all batches
+        norm.train()
+    # Mixed, since tables often come sorted by class, and a batch of one class has other statistics.
+    order_C = epoch_order(data.label_ids, resample=False, seed=0, epoch=0)
+    batches = cut(order_C, batch_size)
+    ahead = device.type == "cuda"
+    with torch.no_grad(), autocast(precision, device):
+        for batch in read_batches(data, batches, epoch=0, train=True, ahead=ahead):
+            calibrated(transform(batch.x_BTHWC.to(device, non_blocking=True), train=False))
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
+    return calibrated.eval()

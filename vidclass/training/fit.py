@@ -1,0 +1,335 @@
+"""Train a model, watch it on validation clips, keep its best epoch.
+
+``fit`` is plain PyTorch and knows nothing of a study: what it learned goes to ``report``, once an
+epoch, and what ``report`` returns may end it.
+"""
+
+import dataclasses
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import torch
+from torch import nn
+
+from vidclass.data.sampling import ClipDataset
+from vidclass.data.transforms import BatchTransform
+from vidclass.errors import UserError
+from vidclass.training import metrics as measure
+from vidclass.training.checkpoints import CheckpointFolder
+from vidclass.training.config import TrainConfig
+from vidclass.training.evaluate import Predictions, evaluate
+from vidclass.training.loop import Diverged, EpochResult, Trainer
+from vidclass.training.process_state import CpuMeter, memory_gib, process_state
+
+__all__ = ["SELECTION_METRICS", "EpochReport", "FitResult", "fit", "is_better"]
+
+Status = Literal["completed", "stopped", "diverged", "collapsed"]
+Metrics = dict[str, float]
+_Ending = tuple[Status, str]
+
+# Each with the sign that makes larger better.
+SELECTION_METRICS = {
+    "valid_accuracy": 1.0,
+    "valid_macro_f1": 1.0,
+    "valid_macro_recall": 1.0,
+    "valid_log_loss": -1.0,
+    "valid_loss": -1.0,
+}
+
+
+@dataclass(frozen=True)
+class EpochReport:
+    """What ``fit`` tells after each epoch.
+
+    ``frames_seen`` counts the training frames since the first epoch; seconds are of this epoch;
+    ``cpu_percent`` is of one core. ``checkpoint`` is what a later attempt can resume from.
+    """
+
+    epoch: int
+    metrics: Metrics
+    checkpoint: str | None
+    best: bool
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """How a training ended. ``best_*`` are None and empty when no epoch was finished.
+
+    ``completed`` is also said of a training that its own settings ended early (patience, training
+    accuracy); ``stopped`` of one that ``report`` ended. ``reason`` says which.
+    """
+
+    status: Status
+    reason: str
+    best_epoch: int | None
+    best_metrics: Metrics
+    best_checkpoint: str | None
+    epochs_run: int
+
+
+@dataclass
+class _Progress:
+    """Where a training stands; part of every checkpoint."""
+
+    epoch: int = 0
+    best_epoch: int | None = None
+    best_metrics: Metrics = field(default_factory=dict)
+    best_checkpoint: str | None = None
+    frames_seen: int = 0
+    ending: _Ending | None = None
+
+
+def is_better(metrics: Metrics, best: Metrics, select: str) -> bool:
+    """Say whether ``metrics`` beat ``best`` on ``select``; a lower validation loss breaks ties."""
+
+    def rank(of: Metrics) -> tuple[float, float]:
+        return SELECTION_METRICS[select] * of[select], -of["valid_loss"]
+
+    return not best or rank(metrics) > rank(best)
+
+
+def fit(
+    model: nn.Module,
+    train: ClipDataset,
+    valid: ClipDataset,
+    config: TrainConfig,
+    *,
+    num_classes: int,
+    transform: BatchTransform,
+    device: torch.device,
+    seed: int,
+    report: Callable[[EpochReport], bool],
+    select: str = "valid_accuracy",
+    checkpoints: CheckpointFolder | None = None,
+    resume_from: str | None = None,
+    num_threads: int = 1,
+) -> FitResult:
+    """Train ``model`` from weights drawn from ``seed``; leave it with those of its best epoch.
+
+    The result depends on the arguments alone: not on what ran before in the process, nor on
+    whether the training was interrupted and resumed.
+
+    Args:
+        model: its weights are replaced.
+        train: training clips; at least two videos.
+        valid: the clips that choose the best epoch.
+        config: how to train.
+        num_classes: number of classes (K).
+        transform: from clips to the model's input.
+        device: where to train.
+        seed: of weights, order, dropout and augmentation.
+        report: called once an epoch; returning True ends the training as ``stopped``. What it
+            raises passes through.
+        select: the metric that chooses the best epoch, one of ``SELECTION_METRICS``.
+        checkpoints: where to keep the last epoch and the best weights.
+        resume_from: name of the checkpoint to go on from.
+        num_threads: threads of torch.
+
+    Raises:
+        UserError: when ``select`` is not known, there are fewer than two training videos or no
+            validation videos, or ``resume_from`` is given without ``checkpoints``.
+        CheckpointError: when ``resume_from`` is absent or damaged.
+        torch.OutOfMemoryError: when the device is full; a larger ``config.accumulate`` needs less.
+    """
+    _check(train, valid, select, checkpoints, resume_from)
+    with process_state(device, num_threads):
+        if device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(device)
+        trainer = Trainer(
+            model,
+            train,
+            config,
+            num_classes=num_classes,
+            transform=transform,
+            device=device,
+            seed=seed,
+        )
+        run = _Run(trainer, train, valid, config, transform, select, checkpoints)
+        if checkpoints and resume_from:
+            run.resume(checkpoints.load(resume_from))
+        return run.to_the_end(report)
+
+
+def _check(
+    train: ClipDataset,
+    valid: ClipDataset,
+    select: str,
+    checkpoints: CheckpointFolder | None,
+    resume_from: str | None,
+) -> None:
+    if select not in SELECTION_METRICS:
+        raise UserError(
+            "the best epoch is chosen by a validation metric that fit computes",
+            select,
+            f"one of {', '.join(SELECTION_METRICS)}",
+        )
+    if train.num_videos < 2 or valid.num_videos < 1:
+        raise UserError(
+            "a training needs two training videos or more and one validation video",
+            f"{train.num_videos} training, {valid.num_videos} validation",
+            "more videos, or other shares of the split",
+        )
+    if resume_from and not checkpoints:
+        raise UserError(
+            "a training resumes from a folder of checkpoints",
+            f"{resume_from} without a folder",
+            "give checkpoints as well",
+        )
+
+
+class _Run:
+    """A training between its first epoch and its end."""
+
+    def __init__(
+        self,
+        trainer: Trainer,
+        train: ClipDataset,
+        valid: ClipDataset,
+        config: TrainConfig,
+        transform: BatchTransform,
+        select: str,
+        checkpoints: CheckpointFolder | None,
+    ) -> None:
+        self._trainer = trainer
+        self._valid = valid
+        self._config = config
+        self._transform = transform
+        self._select = select
+        self._checkpoints = checkpoints
+        self._frames_per_clip = train.positions.num_frames
+        self._progress = _Progress()
+        self._best_weights: dict[str, torch.Tensor] = {}
+        self._cpu = CpuMeter()
+
+    def resume(self, payload: dict[str, Any]) -> None:
+        """Go on from the payload of a checkpoint."""
+        self._trainer.load_state_dict(payload["trainer"])
+        self._progress = _Progress(**payload["progress"])
+
+    def to_the_end(self, report: Callable[[EpochReport], bool]) -> FitResult:
+        """Train the epochs that are left, then put the best weights into the model."""
+        progress = self._progress
+        ending = progress.ending
+        while ending is None:
+            ending = self._advance(report)
+        self._restore_best()
+        status, reason = ending
+        return FitResult(
+            status=status,
+            reason=reason,
+            best_epoch=progress.best_epoch,
+            best_metrics=progress.best_metrics,
+            best_checkpoint=progress.best_checkpoint,
+            epochs_run=progress.epoch,
+        )
+
+    def _advance(self, report: Callable[[EpochReport], bool]) -> _Ending | None:
+        """Run and report one more epoch; return how the training ends after it, if it does."""
+        progress = self._progress
+        try:
+            told = self._epoch(progress.epoch + 1)
+        except Diverged as diverged:
+            return "diverged", str(diverged)
+        asked_to_stop = report(told)
+        if self._checkpoints:
+            # Only now is it written down elsewhere that this epoch can be resumed from.
+            self._checkpoints.keep_only(told.checkpoint, progress.best_checkpoint)
+        if progress.ending is None and asked_to_stop:
+            return "stopped", f"asked to stop after epoch {progress.epoch}"
+        return progress.ending
+
+    def _epoch(self, epoch: int) -> EpochReport:
+        """Train and evaluate one epoch, write its checkpoints."""
+        progress = self._progress
+        trained = self._trainer.train_epoch(epoch)
+        started = time.perf_counter()
+        predictions = evaluate(
+            self._trainer.evaluated,
+            self._valid,
+            transform=self._transform,
+            batch_size=self._config.batch_size // self._config.accumulate,
+            device=self._trainer.device,
+            precision=self._config.precision,
+        )
+        seconds_eval = time.perf_counter() - started
+        if not math.isfinite(predictions.loss):
+            raise Diverged(f"the validation loss is not finite after epoch {epoch}")
+
+        progress.epoch = epoch
+        progress.frames_seen += len(trained.label_C) * self._frames_per_clip
+        metrics = self._metrics(trained, predictions)
+        metrics["seconds_eval"] = seconds_eval
+        best = is_better(metrics, progress.best_metrics, self._select)
+        if best:
+            progress.best_epoch, progress.best_metrics = epoch, metrics
+        self._trainer.after_epoch(best)
+        progress.ending = self._ending(trained, predictions)
+        return EpochReport(epoch, metrics, self._save(epoch, metrics, best), best)
+
+    def _metrics(self, trained: EpochResult, predictions: Predictions) -> Metrics:
+        label_N, prob_NK = predictions.label_N, predictions.prob_NK
+        predicted_N, num_classes = prob_NK.argmax(axis=1), prob_NK.shape[1]
+        return {
+            "train_loss": trained.loss,
+            "train_accuracy": trained.accuracy,
+            "valid_loss": predictions.loss,
+            "valid_accuracy": measure.accuracy(label_N, prob_NK),
+            "valid_macro_f1": measure.macro_f1(label_N, predicted_N, num_classes),
+            "valid_macro_recall": measure.macro_recall(label_N, predicted_N, num_classes),
+            "valid_log_loss": measure.log_loss(label_N, prob_NK),
+            "lr": self._trainer.lr,
+            "seconds_data": trained.seconds_data,
+            "seconds_step": trained.seconds_step,
+            "memory_gib": memory_gib(self._trainer.device),
+            "frames_seen": float(self._progress.frames_seen),
+            "cpu_percent": self._cpu.percent(),
+        }
+
+    def _ending(self, trained: EpochResult, predictions: Predictions) -> _Ending | None:
+        """Return how the training ends after the present epoch, or None to go on."""
+        config, progress = self._config, self._progress
+        epoch = progress.epoch
+        if config.collapse_after and epoch >= config.collapse_after:
+            seen = measure.macro_recall_spread(
+                trained.label_C, trained.predicted_C, predictions.prob_NK.shape[1]
+            )
+            # A model that can tell training clips apart only fails to generalise.
+            if seen.is_chance and measure.is_collapsed(predictions.label_N, predictions.prob_NK):
+                return "collapsed", f"tells no class from another after epoch {epoch}"
+        target = config.stop_at_train_accuracy
+        if target is not None and trained.accuracy >= target:
+            return "completed", f"training accuracy {trained.accuracy:.4f} reached {target}"
+        waited = epoch - (progress.best_epoch or 0)
+        if config.patience and waited >= config.patience:
+            return "completed", f"{self._select} has not improved for {waited} epochs"
+        if epoch >= config.epochs:
+            return "completed", f"all {config.epochs} epochs"
+        return None
+
+    def _save(self, epoch: int, metrics: Metrics, best: bool) -> str | None:
+        """Keep the best weights, in the folder or in memory; return the epoch's checkpoint."""
+        if best:
+            weights = self._trainer.evaluated.state_dict()
+            if self._checkpoints is None:
+                self._best_weights = {name: part.clone() for name, part in weights.items()}
+            else:
+                self._progress.best_checkpoint = self._checkpoints.save_best(
+                    epoch, weights, metrics
+                )
+        if self._checkpoints is None:
+            return None
+        payload = {
+            "trainer": self._trainer.state_dict(),
+            "progress": dataclasses.asdict(self._progress),
+        }
+        return self._checkpoints.save(epoch, payload, metrics)
+
+    def _restore_best(self) -> None:
+        """Put the best epoch's weights, read back and verified, into the model."""
+        if self._checkpoints and self._progress.best_checkpoint:
+            self._best_weights = self._checkpoints.load_weights(self._progress.best_checkpoint)
+        if self._best_weights:
+            self._trainer.model.load_state_dict(self._best_weights)

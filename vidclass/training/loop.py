@@ -1,0 +1,197 @@
+"""One epoch of training: from clips to stepped weights.
+
+Legend: B clips of a batch, T frames, C channels, H height, W width, K classes.
+"""
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from vidclass.data.sampling import ClipDataset
+from vidclass.data.transforms import BatchTransform
+from vidclass.training.batches import Batch, cut, derived_seed, epoch_order, read_batches
+from vidclass.training.config import TrainConfig
+from vidclass.training.losses import ClipLoss
+from vidclass.training.optimizers import WeightAverage, initialise, make_optimizer
+from vidclass.training.precision import autocast, resolve_precision, to_device
+from vidclass.training.schedules import Schedule
+
+__all__ = ["Diverged", "EpochResult", "Trainer"]
+
+STEPS_BETWEEN_CHECKS = 50  # reading a loss back from an accelerator makes it wait
+
+
+class Diverged(Exception):
+    """The loss is not a finite number; the message says where."""
+
+
+@dataclass(frozen=True)
+class EpochResult:
+    """What one epoch of training gave; predictions are those made while the weights moved."""
+
+    label_C: npt.NDArray[np.int64]
+    predicted_C: npt.NDArray[np.int64]
+    loss: float
+    seconds_data: float
+    seconds_step: float
+
+    @property
+    def accuracy(self) -> float:
+        """Share of the epoch's clips that were classified right."""
+        return float(np.mean(self.label_C == self.predicted_C))
+
+
+class Trainer:
+    """A model in training, with all that a checkpoint must hold of it.
+
+    Args:
+        model: trained in place; its weights are drawn anew from ``seed``.
+        data: the training clips.
+        config: how to train.
+        num_classes: K.
+        transform: from clips to the model's input, on the device.
+        device: where to train.
+        seed: of weights, order, dropout and augmentation.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        data: ClipDataset,
+        config: TrainConfig,
+        *,
+        num_classes: int,
+        transform: BatchTransform,
+        device: torch.device,
+        seed: int,
+    ) -> None:
+        self.model = model
+        self.device = device
+        self._data = data
+        self._config = config
+        self._transform = transform
+        self._seed = seed
+        self._precision = resolve_precision(config.precision, device)
+        torch.manual_seed(derived_seed(seed, 0, "model"))
+        # Drawn on the CPU in plain layout: the order of the draws follows the memory's.
+        to_device(model, torch.device("cpu"), torch.contiguous_format)
+        initialise(model, config.init)
+        to_device(model, device)
+        self._loss = ClipLoss(config, data.label_ids, num_classes, device)
+        self._optimizer = make_optimizer(model, config)
+        num_steps = config.epochs * len(cut(np.arange(data.num_videos), config.batch_size))
+        self._schedule = Schedule(self._optimizer, config, num_steps)
+        self._average = WeightAverage(model, config.ema_decay) if config.ema_decay else None
+
+    @property
+    def evaluated(self) -> nn.Module:
+        """The model that is evaluated and kept: the average of the weights where one is made."""
+        return self._average.model if self._average else self.model
+
+    @property
+    def lr(self) -> float:
+        """Learning rate of the last step."""
+        return self._schedule.lr
+
+    def after_epoch(self, improved: bool) -> None:
+        """Let the schedule know whether the selection metric became better."""
+        self._schedule.after_epoch(improved)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return all that :meth:`load_state_dict` needs to go on; random state is in the seed."""
+        return {
+            "model": self.model.state_dict(),
+            "optimizer": self._optimizer.state_dict(),
+            "schedule": self._schedule.state_dict(),
+            "average": self._average.state_dict() if self._average else None,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from what :meth:`state_dict` returned."""
+        self.model.load_state_dict(state["model"])
+        self._optimizer.load_state_dict(state["optimizer"])
+        self._schedule.load_state_dict(state["schedule"])
+        if self._average:
+            self._average.load_state_dict(state["average"])
+
+    def train_epoch(self, epoch: int) -> EpochResult:
+        """Train on every video once (or on every class equally often).
+
+        Args:
+            epoch: from 1; with the seed it gives order, windows, augmentation and dropout.
+
+        Raises:
+            Diverged: as soon as the loss is seen not to be finite.
+        """
+        torch.manual_seed(derived_seed(self._seed, epoch, "model"))
+        generator = torch.Generator().manual_seed(derived_seed(self._seed, epoch, "augment"))
+        self.model.train()
+        resample = self._config.class_balance == "resample"
+        order_C = epoch_order(self._data.label_ids, resample=resample, seed=self._seed, epoch=epoch)
+        batches = cut(order_C, self._config.batch_size)
+        on_cpu = self.device.type == "cpu"
+        check_every = 1 if on_cpu else STEPS_BETWEEN_CHECKS
+        reading = read_batches(self._data, batches, epoch=epoch, train=True, ahead=not on_cpu)
+
+        losses: list[torch.Tensor] = []
+        predicted: list[torch.Tensor] = []
+        seconds_data = 0.0
+        started = before = time.perf_counter()
+        for step, batch in enumerate(reading, start=1):
+            seconds_data += time.perf_counter() - before
+            loss, predicted_B = self._step(batch, generator)
+            losses.append(loss)
+            predicted.append(predicted_B)
+            if step % check_every == 0 or step == len(batches):
+                _check_finite(losses[-check_every:], epoch, step)
+            before = time.perf_counter()
+        seconds = time.perf_counter() - started
+        size_S = np.array([len(clips_B) for clips_B in batches])
+        return EpochResult(
+            label_C=self._data.label_ids[order_C],
+            predicted_C=torch.cat(predicted).cpu().numpy(),
+            loss=float(np.average(torch.stack(losses).cpu().numpy(), weights=size_S)),
+            seconds_data=seconds_data,
+            seconds_step=seconds - seconds_data,
+        )
+
+    def _step(self, batch: Batch, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+        """Make one optimizer step; return the batch's loss and its predictions ``[B]``."""
+        y_B = batch.y_B.to(self.device, non_blocking=True)
+        x_BTCHW = self._transform(
+            batch.x_BTHWC.to(self.device, non_blocking=True), train=True, generator=generator
+        )
+        self._schedule.before_step()
+        self._optimizer.zero_grad()
+        # Parts of a batch add up to the gradient of the whole: each is divided by its weight.
+        total_weight = self._loss.total_weight(y_B)
+        num_parts = min(self._config.accumulate, max(1, len(y_B) // 2))
+        losses: list[torch.Tensor] = []
+        predicted: list[torch.Tensor] = []
+        for x_part, y_part in zip(
+            x_BTCHW.tensor_split(num_parts), y_B.tensor_split(num_parts), strict=True
+        ):
+            with autocast(self._precision, self.device):
+                logits_BK = self.model(x_part)
+            loss = self._loss.summed(logits_BK, y_part) / total_weight
+            loss.backward()  # type: ignore[no-untyped-call]
+            losses.append(loss.detach())
+            predicted.append(logits_BK.detach().argmax(dim=1))
+        if self._config.clip_norm:
+            nn.utils.clip_grad_norm_(self.model.parameters(), self._config.clip_norm)
+        self._optimizer.step()
+        if self._average:
+            self._average.update(self.model)
+        return torch.stack(losses).sum(), torch.cat(predicted)
+
+
+def _check_finite(losses: list[torch.Tensor], epoch: int, step: int) -> None:
+    finite = torch.isfinite(torch.stack(losses)).tolist()
+    if not all(finite):
+        first = step - len(finite) + 1 + finite.index(False)
+        raise Diverged(f"the training loss is not finite at step {first} of epoch {epoch}")

@@ -1,0 +1,89 @@
+"""Optimizers, starts of weights, and their moving average."""
+
+import copy
+from typing import Any
+
+import torch
+from torch import nn
+
+from vidclass.training.config import TrainConfig
+
+__all__ = ["WeightAverage", "initialise", "make_optimizer"]
+
+
+def make_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
+    """Return the optimizer of ``config`` over the trainable weights of ``model``.
+
+    Weights of convolutions and dense layers decay; biases and norms (one dimension) do not.
+    """
+    trainable = [weight for weight in model.parameters() if weight.requires_grad]
+    groups: list[dict[str, Any]] = [
+        {"params": [w for w in trainable if w.ndim > 1], "weight_decay": config.weight_decay},
+        {"params": [w for w in trainable if w.ndim <= 1], "weight_decay": 0.0},
+    ]
+    groups = [group for group in groups if group["params"]]
+    lr, momentum, epsilon = config.lr, config.momentum, config.epsilon
+    # Fused: one call for all weights, where a loop over them costs a tenth of a small model's step.
+    match config.optimizer:
+        case "adamw":
+            return torch.optim.AdamW(groups, lr, (momentum, 0.999), epsilon, fused=True)
+        case "adam":
+            return torch.optim.Adam(groups, lr, (momentum, 0.999), epsilon, fused=True)
+        case "sgd":
+            return torch.optim.SGD(groups, lr, momentum, fused=True)
+        case "rmsprop":
+            return torch.optim.RMSprop(groups, lr, eps=epsilon, momentum=momentum)
+
+
+def initialise(model: nn.Module, init: str) -> None:
+    """Draw all weights anew from torch's global generator and reset running statistics.
+
+    Args:
+        model: changed in place, so that a model that was trained before starts like a fresh one.
+        init: ``default`` is each layer's own start; ``glorot`` (Glorot and Bengio, 2010) replaces
+            it in convolutions and dense layers by Glorot uniform weights and zero biases.
+    """
+    for module in model.modules():
+        reset = getattr(module, "reset_parameters", None)
+        if callable(reset):
+            reset()
+        if init == "glorot" and isinstance(module, nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d):
+            nn.init.xavier_uniform_(module.weight)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+
+
+class WeightAverage:
+    """Exponential moving average of a model's weights.
+
+    The decay of step n is at most (1 + n) / (10 + n), so that the average of a short training is
+    not that of its random start. Running statistics of norms are copied, not averaged.
+
+    Args:
+        model: the model that is trained.
+        decay: weight of the past in each update.
+    """
+
+    def __init__(self, model: nn.Module, decay: float) -> None:
+        self.model = copy.deepcopy(model).requires_grad_(False)
+        self._decay = decay
+        self._num_updates = 0
+
+    @torch.no_grad()
+    def update(self, model: nn.Module) -> None:
+        """Take in the weights of ``model`` after an optimizer step."""
+        self._num_updates += 1
+        decay = min(self._decay, (1 + self._num_updates) / (10 + self._num_updates))
+        for average, weight in zip(self.model.parameters(), model.parameters(), strict=True):
+            average.lerp_(weight, 1.0 - decay)
+        for kept, buffer in zip(self.model.buffers(), model.buffers(), strict=True):
+            kept.copy_(buffer)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a resumed training needs."""
+        return {"model": self.model.state_dict(), "num_updates": self._num_updates}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from what :meth:`state_dict` returned."""
+        self.model.load_state_dict(state["model"])
+        self._num_updates = state["num_updates"]
