@@ -1,0 +1,82 @@
+"""Content hashes of files, kept by (path, size, modification time): no file is read twice."""
+
+import hashlib
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pandas as pd
+
+from vidclass.data.manifest import STATUS_QUARANTINED
+from vidclass.home import write_aside
+
+__all__ = ["with_content_hashes"]
+
+_KNOWN = ["path", "size_bytes", "mtime_ns", "content_hash"]
+_READERS = min(8, os.cpu_count() or 1)  # hashing and reading both release the interpreter lock
+
+
+def with_content_hashes(
+    manifest: pd.DataFrame, cache: Path, progress: Callable[[int, int], None]
+) -> pd.DataFrame:
+    """Return ``manifest`` with ``size_bytes`` and ``content_hash``; unreadable files quarantined.
+
+    Args:
+        manifest: one row a video.
+        cache: a Parquet file of known hashes; made, read and replaced here.
+        progress: called with (done, total) of the files that have to be read.
+    """
+    facts, reasons = _stat(manifest["path"])
+    if cache.exists():
+        known = pd.read_parquet(cache)
+        facts = facts.merge(known, on=_KNOWN[:-1], how="left")
+    else:
+        facts["content_hash"] = None
+    unknown = facts.index[facts["content_hash"].isna() & facts["size_bytes"].notna()]
+    hashes = facts["content_hash"].astype(object).where(facts["content_hash"].notna(), None)
+    with ThreadPoolExecutor(_READERS) as pool:
+        answers = pool.map(_hash_or_reason, facts.loc[unknown, "path"])
+        for done, (row, answer) in enumerate(zip(unknown, answers, strict=True), start=1):
+            hashes[row], reasons[row] = answer
+            if done % 256 == 0 or done == len(unknown):
+                progress(done, len(unknown))
+    facts["content_hash"] = hashes
+    if len(unknown):
+        with write_aside(cache) as aside:
+            facts.dropna().astype({"size_bytes": "int64", "mtime_ns": "int64"}).to_parquet(
+                aside, index=False
+            )
+    result = manifest.copy()
+    result["size_bytes"] = facts["size_bytes"].to_numpy("float64", na_value=float("nan"))
+    result["content_hash"] = hashes.to_numpy()
+    for row, reason in enumerate(reasons):
+        if reason is not None:
+            result.loc[row, ["status", "reason"]] = [STATUS_QUARANTINED, reason]
+    return result
+
+
+def _stat(paths: pd.Series) -> tuple[pd.DataFrame, list[str | None]]:
+    rows: list[tuple[str, int | None, int | None]] = []
+    reasons: list[str | None] = []
+    for path in paths:
+        try:
+            found = os.stat(path)
+            rows.append((path, found.st_size, found.st_mtime_ns))
+            reasons.append(None)
+        except OSError as error:
+            rows.append((path, None, None))
+            reasons.append(f"the file cannot be read: {error.strerror}")
+    # Nullable integers: nanoseconds since 1970 do not fit a float64.
+    table = pd.DataFrame(rows, columns=_KNOWN[:-1]).astype(
+        {"size_bytes": "Int64", "mtime_ns": "Int64"}
+    )
+    return table, reasons
+
+
+def _hash_or_reason(path: str) -> tuple[str | None, str | None]:
+    try:
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest(), None
+    except OSError as error:
+        return None, f"the file cannot be read: {error.strerror}"

@@ -1,0 +1,294 @@
+"""Building a frame store with Ray Data: decode tasks over all CPUs, each writing its own shards.
+
+Only index rows travel through Ray; decoded frames go from the decoder straight to the shard file.
+A second call finds the store by its key, decodes nothing and does not start Ray.
+"""
+
+import hashlib
+import logging
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from filelock import FileLock
+
+from vidclass.data.decode import (
+    DECODER_VERSION,
+    DecodeError,
+    FrameChoice,
+    choose_frames,
+    probe,
+    scaled_size,
+)
+from vidclass.data.fingerprint import with_content_hashes
+from vidclass.data.frame_store import (
+    INDEX_COLUMNS,
+    LAYOUT_VERSION,
+    FrameStore,
+    StoreOptions,
+    store_key,
+    write_store,
+)
+from vidclass.data.manifest import (
+    PROBE_COLUMNS,
+    STATUS_OK,
+    Dataset,
+    read_manifest,
+)
+from vidclass.data.shards import (
+    NO_SPACE,
+    SHARD_BYTES,
+    Job,
+    decode_job,
+    finished_rows,
+    remove_leftovers,
+)
+from vidclass.errors import UserError
+from vidclass.home import store_folder
+
+__all__ = ["Prepared", "Progress", "prepare"]
+
+JOBS_PER_CPU = 8  # so that the last jobs end together, and progress moves
+NUM_PROBED = 32  # files that the estimate of the store's size looks at
+CRASHES_PER_JOB = 100  # each crash sets one video apart, so a job gets on
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a stage is. ``seconds_left`` is None until something is done."""
+
+    stage: str
+    done: int
+    total: int
+    videos_per_s: float
+    seconds_left: float | None
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A data set whose frames are stored.
+
+    Attributes:
+        store: the open store.
+        manifest: probed and hashed; quarantined videos keep their reason.
+        seconds: what each part took: hash, start, decode, index.
+        decoded: videos decoded by this call; 0 when everything was there.
+    """
+
+    store: FrameStore
+    manifest: pd.DataFrame
+    seconds: dict[str, float]
+    decoded: int
+
+
+def prepare(
+    dataset: Dataset,
+    options: StoreOptions,
+    home: Path,
+    progress: Callable[[Progress], None] = lambda _: None,
+) -> Prepared:
+    """Make sure that the frames of ``dataset`` are stored under ``options``, and open the store.
+
+    Ray is started when it is not running yet and something has to be decoded, and left running.
+    After a crash or a kill the same call goes on: what whole shards hold is kept.
+
+    Raises:
+        UserError: when the disk has no room for the store.
+    """
+    clock = _Clock()
+    name = hashlib.sha256(str(dataset.root).encode()).hexdigest()[:16]
+    report = _Reporter("hash", progress)
+    manifest = with_content_hashes(
+        dataset.manifest, home / "hashes" / f"{name}.parquet", report.update
+    )
+    folder = store_folder(home) / store_key(manifest, options)
+    clock.lap("hash")
+    decoded = 0
+    if not (folder / "store.json").exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / "build.lock"):
+            if not (folder / "store.json").exists():  # another process may have been first
+                decoded = _build(folder, manifest, options, progress, clock)
+    store = FrameStore.open(folder)
+    facts = read_manifest(folder / "manifest.parquet").set_index("video_id")
+    facts = facts.loc[manifest["video_id"]].reset_index()
+    for column in (*PROBE_COLUMNS, "status", "reason"):
+        manifest[column] = facts[column].to_numpy()
+    return Prepared(store, manifest, clock.seconds, decoded)
+
+
+def _build(
+    folder: Path,
+    manifest: pd.DataFrame,
+    options: StoreOptions,
+    progress: Callable[[Progress], None],
+    clock: "_Clock",
+) -> int:
+    """Decode what is missing, then write index and manifest; return the number decoded."""
+    rows = finished_rows(folder)
+    readable = manifest[manifest["status"] == STATUS_OK]
+    missing = readable[~readable["video_id"].isin(rows["video_id"])]
+    if len(missing):
+        raw_bytes = _estimate_bytes(missing, options)
+        _check_space(folder, raw_bytes)
+        with _ray_data() as ray:
+            num_cpus = max(1, int(ray.cluster_resources().get("CPU", 1)))
+            jobs = _plan(missing, raw_bytes, num_cpus)
+            clock.lap("start")
+            report = _Reporter("decode", progress, len(missing))
+            done = [rows]
+            for table in _run(ray, jobs, folder, options):
+                full = table[table["status"] == NO_SPACE]
+                if len(full):
+                    raise _no_space(folder, full["reason"].iloc[0])
+                done.append(table)
+                report.add(len(table))
+            rows = pd.concat(done, ignore_index=True)
+        clock.lap("decode")
+    rows = rows.drop_duplicates("video_id").sort_values("video_id", ignore_index=True)
+    index = rows.loc[rows["shard"].notna(), list(INDEX_COLUMNS)].reset_index(drop=True)
+    index = index.astype(dict.fromkeys(("offset", "T", "H", "W"), "int64"))
+    remove_leftovers(folder, index["shard"].unique().tolist())
+    about = {
+        "layout": LAYOUT_VERSION,
+        "decoder": DECODER_VERSION,
+        "options": options.model_dump(),
+        "num_videos": len(index),
+        "num_bytes": int((index["T"] * index["H"] * index["W"] * 3).sum()),
+    }
+    write_store(folder, index, _probed(manifest, rows), about)
+    clock.lap("index")
+    return len(missing)
+
+
+def _probed(manifest: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
+    """Return ``manifest`` with what the jobs found out about each file."""
+    found = manifest[["video_id"]].merge(rows, on="video_id", how="left")
+    result = manifest.copy()
+    for column in PROBE_COLUMNS:
+        result[column] = found[f"file_{column}"].to_numpy("float64")
+    seen = found["status"].notna().to_numpy()
+    for column in ("status", "reason"):
+        values = found[column].astype(object).where(found[column].notna(), None)
+        result.loc[seen, column] = values[seen].to_numpy()
+    return result
+
+
+def _plan(missing: pd.DataFrame, raw_bytes: float, num_cpus: int) -> list[pd.DataFrame]:
+    """Cut the videos into jobs of about one shard, and enough jobs to keep all CPUs busy."""
+    sizes = missing["size_bytes"].to_numpy("float64")
+    num_jobs = max(num_cpus * JOBS_PER_CPU, round(raw_bytes / SHARD_BYTES))
+    part = (np.cumsum(sizes) - sizes) * num_jobs // max(1.0, sizes.sum())
+    columns = missing[["video_id", "path"]]
+    return [rows.reset_index(drop=True) for _, rows in columns.groupby(part)]
+
+
+def _run(
+    ray: Any, jobs: list[pd.DataFrame], folder: Path, options: StoreOptions
+) -> Iterator[pd.DataFrame]:
+    """Run the jobs as Ray Data tasks; yield each one's rows as it ends."""
+
+    def run_job(videos: pd.DataFrame) -> pd.DataFrame:
+        return decode_job(
+            Job(folder, videos["video_id"].tolist(), videos["path"].tolist(), options)
+        )
+
+    rows = ray.data.from_pandas(jobs).map_batches(
+        run_job,
+        batch_format="pandas",
+        batch_size=None,  # a block is a job
+        num_cpus=1,
+        max_retries=CRASHES_PER_JOB,
+    )
+    yield from rows.iter_batches(batch_format="pandas", batch_size=None, prefetch_batches=0)
+
+
+@contextmanager
+def _ray_data() -> Iterator[Any]:
+    """Yield Ray, started quietly where it is not running, with Ray Data's own output off."""
+    import ray
+    import ray.data
+
+    if not ray.is_initialized():
+        ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+    context = ray.data.DataContext.get_current()
+    logger = logging.getLogger("ray.data")
+    before = (context.enable_progress_bars, logger.level)
+    context.enable_progress_bars = False
+    logger.setLevel(logging.ERROR)
+    try:
+        yield ray
+    finally:
+        context.enable_progress_bars = before[0]
+        logger.setLevel(before[1])
+
+
+def _estimate_bytes(missing: pd.DataFrame, options: StoreOptions) -> float:
+    """Return about how many bytes the frames will take, from the headers of a few files."""
+    sample = missing.sample(min(NUM_PROBED, len(missing)), random_state=0)
+    choice = FrameChoice(**options.model_dump())
+    raw = compressed = 0.0
+    for row in sample.itertuples():
+        try:
+            found = probe(str(row.path))
+        except DecodeError:
+            continue
+        numbers, _ = choose_frames(np.arange(found.num_frames) / found.fps, found.fps, choice)
+        height, width = scaled_size(found.height, found.width, options.short_side)
+        raw += len(numbers) * height * width * 3
+        compressed += float(row.size_bytes)  # type: ignore[arg-type]
+    return raw / compressed * float(missing["size_bytes"].sum()) if compressed else 0.0
+
+
+def _check_space(folder: Path, raw_bytes: float) -> None:
+    free = shutil.disk_usage(folder).free
+    if raw_bytes > free:
+        raise _no_space(folder, f"{raw_bytes / 1e9:.1f} GB needed, {free / 1e9:.1f} GB free")
+
+
+def _no_space(folder: Path, received: str) -> UserError:
+    return UserError(
+        "the frame store fits on the disk of the home folder",
+        f"{folder}: {received}",
+        "free space (`vidclass clean` shows what can go), set VIDCLASS_HOME to a larger disk, or "
+        "lower the store's short_side or fps; finished shards are kept",
+    )
+
+
+class _Clock:
+    """Seconds of each part, measured from lap to lap."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._last = time.perf_counter()
+
+    def lap(self, name: str) -> None:
+        now = time.perf_counter()
+        self.seconds[name] = now - self._last
+        self._last = now
+
+
+class _Reporter:
+    """Turn counts into :class:`Progress`."""
+
+    def __init__(self, stage: str, progress: Callable[[Progress], None], total: int = 0) -> None:
+        self._stage = stage
+        self._progress = progress
+        self._total = total
+        self._done = 0
+        self._start = time.perf_counter()
+
+    def add(self, count: int) -> None:
+        self.update(self._done + count, self._total)
+
+    def update(self, done: int, total: int) -> None:
+        self._done = done
+        rate = done / max(1e-9, time.perf_counter() - self._start)
+        left = (total - done) / rate if done else None
+        self._progress(Progress(self._stage, done, total, rate, left))
