@@ -1,8 +1,6 @@
 import json
 import os
 import socket
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -11,6 +9,7 @@ from typer.testing import CliRunner
 
 from vidclass import clean
 from vidclass.errors import UserError, UserErrors
+from vidclass.sweep.lock import driver_lock
 
 RUNNER = CliRunner()
 
@@ -24,17 +23,6 @@ def make_entry(home: Path, name: str, size: int = 1000, age_days: float = 0.0) -
     os.utime(file, (then, then))
     os.utime(folder, (then, then))
     return folder
-
-
-def lock(study: Path, pid: int, host: str | None = None) -> None:
-    owner = {"host": host or socket.gethostname(), "pid": pid, "time": time.time()}
-    (study / "driver.lock").write_text(json.dumps(owner))
-
-
-def dead_pid() -> int:
-    process = subprocess.Popen([sys.executable, "-c", ""])
-    process.wait()
-    return process.pid
 
 
 @pytest.fixture
@@ -111,38 +99,49 @@ def test_a_link_out_of_the_home_is_neither_listed_nor_removed(
 
 
 def test_a_running_study_stays_with_all_that_it_may_read(full_home: Path) -> None:
-    lock(full_home / "studies/fusion_study", os.getpid())
-    result = RUNNER.invoke(clean.app, ["--studies", "--stores", "--datasets", "--yes"])
-    assert "Nothing to remove" in result.output
-    assert len(clean.list_entries(full_home)) == 4
-    with pytest.raises(UserErrors, match="is in use"):
-        clean.select(clean.list_entries(full_home), ["studies/fusion_study"])
+    with driver_lock(full_home / "studies/fusion_study"):
+        result = RUNNER.invoke(clean.app, ["--studies", "--stores", "--datasets", "--yes"])
+        assert "Nothing to remove" in result.output
+        assert len(clean.list_entries(full_home)) == 4
+        with pytest.raises(UserErrors, match="is in use"):
+            clean.select(clean.list_entries(full_home), ["studies/fusion_study"])
 
 
 def test_a_study_that_starts_after_the_list_stays(full_home: Path) -> None:
     entries = clean.list_entries(full_home)
-    lock(full_home / "studies/fusion_study", os.getpid())
-    with pytest.raises(UserError, match="is in use"):
-        clean.remove([entry for entry in entries if entry.kind == "study"], full_home)
+    studies = [entry for entry in entries if entry.kind == "study"]
+    with driver_lock(full_home / "studies/fusion_study"):
+        with pytest.raises(UserError, match="is in use"):
+            clean.remove(studies, full_home)
     assert (full_home / "studies/fusion_study/bytes").exists()
+
+
+HERE = socket.gethostname()
 
 
 @pytest.mark.parametrize(
     ("content", "running"),
     [
         (None, False),
-        ({"host": socket.gethostname(), "pid": "dead", "time": 0}, False),
-        ({"host": "another-host", "pid": "dead", "time": 0}, True),
+        (json.dumps({"host": HERE, "pid": 1, "time": 0}), False),  # killed: nobody holds the lock
+        (json.dumps({"host": "another-host", "pid": 1, "time": 0}), True),
         ("torn", True),
+        (json.dumps(["no", "owner"]), True),
     ],
 )
-def test_what_counts_as_a_running_driver(home: Path, content: object, running: bool) -> None:
+def test_what_counts_as_a_running_driver(home: Path, content: str | None, running: bool) -> None:
     study = make_entry(home, "studies/one")
-    if isinstance(content, dict):
-        content = json.dumps({**content, "pid": dead_pid()})
     if content is not None:
-        (study / "driver.lock").write_text(str(content))
+        (study / "driver.lock").write_text(content)
     assert bool(clean.running_driver(study)) is running
+
+
+def test_a_study_that_was_killed_can_be_removed(full_home: Path) -> None:
+    study = full_home / "studies/fusion_study"
+    (study / "driver.lock").write_text(json.dumps({"host": HERE, "pid": 1, "time": 0}))
+    result = RUNNER.invoke(clean.app, ["studies/fusion_study", "--yes"])
+    assert result.exit_code == 0, result.output
+    assert list((full_home / "studies").iterdir()) == []
 
 
 def test_what_a_killed_removal_left_goes_with_the_next(full_home: Path) -> None:

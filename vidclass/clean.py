@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import psutil
 import typer
 
 from vidclass.cli import run_app
 from vidclass.errors import UserError, raise_collected
 from vidclass.home import datasets_folder, home, store_folder, studies_folder
+from vidclass.sweep.lock import driver_lock, driver_of
 
 __all__ = ["Entry", "app", "list_entries", "remove", "running_driver", "select"]
 
@@ -54,20 +54,19 @@ class Entry:
 def running_driver(study: Path) -> str:
     """Return who runs ``study``, or an empty string when nobody does.
 
-    The lock of another host, and one that cannot be read, count as running: from here nobody can
-    tell that its driver is gone.
+    What a driver of another host wrote, and what cannot be read, count as running: not every shared
+    file system carries a lock from host to host, so that nobody can tell from here.
     """
-    lock = study / LOCK
     try:
-        owner = json.loads(lock.read_text())
+        owner = json.loads((study / LOCK).read_text(encoding="utf-8"))
         host, pid = str(owner["host"]), int(owner["pid"])
     except FileNotFoundError:
         return ""
     except (OSError, ValueError, KeyError, TypeError):
         return f"it is locked, and {LOCK} tells no owner"
     if host != socket.gethostname():
-        return f"driver {pid} on {host} runs it"
-    return f"driver {pid} on this machine runs it" if psutil.pid_exists(pid) else ""
+        return f"driver {pid} on {host} runs it (if that is long gone: remove its {LOCK})"
+    return f"driver {pid} on this machine runs it" if driver_of(study) is not None else ""
 
 
 def list_entries(root: Path) -> list[Entry]:
@@ -152,11 +151,16 @@ def remove(entries: Iterable[Entry], root: Path) -> int:
         if entry.path.is_symlink() or entry.path.resolve().parent not in parents:
             rule = f"clean removes nothing outside the home folder {root}"
             raise UserError(rule, entry.path, "remove it yourself, or set VIDCLASS_HOME")
-        driver = running_driver(entry.path) if entry.kind == "study" else ""
-        if driver:
-            rule = f"{entry.name} is in use: {driver}"
-            raise UserError(rule, entry.name, "wait for it, or vidclass sweep stop STUDY")
-        entry.path.rename(entry.path.with_name(TRASH + uuid.uuid4().hex))
+        aside = entry.path.with_name(TRASH + uuid.uuid4().hex)
+        if entry.kind == "study":
+            driver = running_driver(entry.path)
+            if driver:
+                rule = f"{entry.name} is in use: {driver}"
+                raise UserError(rule, entry.name, "wait for it, or vidclass sweep stop STUDY")
+            with driver_lock(entry.path):  # no driver starts between the look and the rename
+                entry.path.rename(aside)
+        else:
+            entry.path.rename(aside)
         freed += entry.size_bytes
     for parent in parents:
         for trash in parent.glob(f"{TRASH}*"):  # also what an earlier, killed removal left
