@@ -1,0 +1,86 @@
+"""Ray for one study: started locally, or joined where a cluster runs already."""
+
+import logging
+import os
+import tempfile
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import ray
+
+__all__ = ["cluster", "slots_of"]
+
+_TUNE_SETTINGS = {
+    # our own handler writes the interruption down and ends trials in seconds, not tens of them
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    # the ledger is what is kept; Tune's own result files would be a second, later truth
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+}
+_TRIAL_SETTINGS = {
+    # with the default of 2 s a slow end of one trial aborts the next in the reused process
+    "TUNE_FUNCTION_THREAD_TIMEOUT_S": "60",
+    "OMP_NUM_THREADS": "1",
+}
+
+
+@contextmanager
+def cluster(home: Path) -> Iterator[None]:
+    """Join the cluster of RAY_ADDRESS, or start Ray here; leave it as it was found.
+
+    Trials inherit ``home`` where Ray was started here; on a cluster each node resolves its own.
+    """
+    os.environ.update(_TUNE_SETTINGS)
+    if ray.is_initialized():
+        yield
+        return
+    variables = {**_TRIAL_SETTINGS}
+    if "RAY_ADDRESS" not in os.environ:
+        variables["VIDCLASS_HOME"] = str(home)
+    _tighten_token()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        ray.init(
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level=logging.WARNING,
+            runtime_env={"env_vars": variables},
+            _temp_dir=os.environ.get("VIDCLASS_RAY_TEMP"),
+        )
+    _tighten_token()
+    logging.getLogger("ray.tune").setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def slots_of(wanted: int | None) -> tuple[int, dict[str, float]]:
+    """Return how many trials run at once, and what each asks for.
+
+    One a GPU, or one a core with one thread each; ``wanted`` overrides the number. More slots than
+    GPUs share them.
+    """
+    resources = ray.cluster_resources()
+    gpus, cpus = int(resources.get("GPU", 0)), int(resources.get("CPU", 1))
+    slots = wanted or gpus or cpus
+    asked = {"CPU": min(1.0, cpus / slots)}
+    if gpus:
+        asked["GPU"] = min(1.0, gpus / slots)
+    return slots, asked
+
+
+def scratch_folder() -> str:
+    """Return a node-local folder for Tune's own files, which nothing reads afterwards."""
+    return tempfile.mkdtemp(prefix="vidclass-tune-")
+
+
+def _tighten_token() -> None:
+    """Ray writes its token readable by all: make it the user's alone."""
+    token = Path.home() / ".ray" / "auth_token"
+    if token.exists() and token.stat().st_mode & 0o077:
+        token.chmod(0o600)

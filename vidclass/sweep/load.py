@@ -1,0 +1,323 @@
+"""From a study's name to a checked ``StudySpec``: finding, reading, overriding, telling mistakes.
+
+All mistakes of a file are told at once, each with its line.
+"""
+
+import difflib
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from vidclass.errors import UserError, UserErrors, raise_collected
+from vidclass.models import list_models, model_entry
+from vidclass.sweep.spec import ArmSpec, RangeSpec, StudySpec
+from vidclass.training.config import TrainConfig
+
+__all__ = ["LoadedStudy", "find_study", "load_study_file", "parse_study", "results_hash", "trial_config"]
+
+_SHAPES_NO_RESULT = ("slots", "title")
+SMOKE = {
+    "data.preset": "smoke",
+    "budget.trials": 2,
+    "budget.epochs": 2,
+    "finals.seeds": 1,
+    "finals.rerun_top": 1,
+    "finals.rerun_seeds": 1,
+    "finals.time_seeds": 1,
+}
+"""What ``--smoke`` sets: the whole path, every stage, in about a minute."""
+
+
+@dataclass(frozen=True)
+class LoadedStudy:
+    """A checked study and where it came from."""
+
+    spec: StudySpec
+    name: str
+    """Folder name: the study's own, or NAME@hash8 where something was overridden."""
+    source: str
+    """The file it was read from."""
+
+
+def packaged_studies() -> Iterator[tuple[str, Path]]:
+    """Yield name and path of the study files that ship with vidclass."""
+    inside = Path(str(resources.files("vidclass"))) / "sweeps"
+    beside = Path(str(resources.files("vidclass"))).parent / "sweeps"  # an editable install
+    for folder in (inside, beside):
+        if folder.is_dir():
+            for path in sorted(folder.glob("*.yaml")):
+                yield path.stem, path
+            return
+
+
+def find_study(name: str) -> Path:
+    """Return the file of ``name``: a path, then ./sweeps/NAME.yaml, then the packaged one.
+
+    Raises:
+        UserError: when there is none; it names the studies that exist.
+    """
+    packaged = dict(packaged_studies())
+    candidates = [Path(name), Path("sweeps") / f"{name}.yaml"]
+    for candidate in candidates:
+        if candidate.is_file():
+            return candidate
+    if name in packaged:
+        return packaged[name]
+    known = sorted({*packaged, *(path.stem for path in Path("sweeps").glob("*.yaml"))})
+    close = difflib.get_close_matches(name, known, n=1)
+    raise UserError(
+        "a study is a path, a file sweeps/NAME.yaml or one of the packaged studies",
+        name,
+        f"did you mean {close[0]}?" if close else f"one of: {', '.join(known) or 'none here'}",
+    )
+
+
+def load_study_file(
+    name: str,
+    *,
+    profile: str | None = None,
+    data: str | None = None,
+    smoke: bool = False,
+    overrides: Sequence[str] = (),
+) -> LoadedStudy:
+    """Read, override and check a study.
+
+    Args:
+        name: path or name, see ``find_study``.
+        profile: value of ``--profile``.
+        data: value of ``--data``, a folder of videos.
+        smoke: whether ``--smoke`` was given.
+        overrides: values of ``--set``, each ``a.b=c`` with c read as YAML.
+
+    Raises:
+        UserError: for an unknown study or an override that can't be read.
+        UserErrors: with every mistake of the file.
+    """
+    path = find_study(name)
+    changes: dict[str, Any] = {}
+    if smoke:
+        changes |= SMOKE
+    if profile is not None:
+        changes["profile"] = profile
+    if data is not None:
+        changes["data.source"] = str(Path(data).expanduser().resolve())
+    changes |= dict(_read_override(item) for item in overrides)
+    text = path.read_text(encoding="utf-8")
+    spec = parse_study(text, source=str(path), changes=changes)
+    plain = parse_study(text, source=str(path)) if changes else spec
+    own_hash = results_hash(spec)
+    named = spec.study if own_hash == results_hash(plain) else f"{spec.study}@{own_hash[:8]}"
+    return LoadedStudy(spec=spec, name=named, source=str(path))
+
+
+def parse_study(
+    text: str, *, source: str = "study", changes: dict[str, Any] | None = None
+) -> StudySpec:
+    """Return the checked spec of the YAML ``text`` with ``changes`` (dotted path to value) made.
+
+    Raises:
+        UserError: when the text is not YAML or not a mapping.
+        UserErrors: with every mistake found, each with its line.
+    """
+    try:
+        tree = yaml.compose(text, Loader=yaml.SafeLoader)
+        content = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise UserError("a study file is YAML", f"{source}: {error}", "mend the line named") from None
+    if not isinstance(content, dict) or tree is None:
+        raise UserError("a study file is a mapping of fields", source, "start from sweeps/smoke.yaml")
+    for dotted, value in (changes or {}).items():
+        _put(content, dotted, value)
+    lines = dict(_lines(tree, ()))
+    try:
+        spec = StudySpec.model_validate(content)
+    except ValidationError as error:
+        raise UserErrors(_told(error, lines, source)) from None
+    raise_collected(list(_cross_checks(spec, lines, source)))
+    return spec
+
+
+def results_hash(spec: StudySpec) -> str:
+    """Return the hash of the fields that shape results (not slots, not the title)."""
+    content = spec.model_dump(mode="json", exclude=set(_SHAPES_NO_RESULT))
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def trial_config(spec: StudySpec, arm: ArmSpec, params: dict[str, Any]) -> dict[str, Any]:
+    """Return the full configuration of a trial: every model option and training field, resolved.
+
+    Returns:
+        ``{"model": name, "options": {...}, "train": {...}}``
+
+    Raises:
+        UserErrors: when a value is outside what the model or the training allows.
+    """
+    entry = model_entry(arm.model)
+    given: dict[str, Any] = {**spec.train, **arm.fixed, **params}
+    train = {key: value for key, value in given.items() if key in TrainConfig.model_fields}
+    options = {key: value for key, value in given.items() if key not in TrainConfig.model_fields}
+    options |= {"input_size": spec.data.input_size, "window_frames": spec.data.window.num_frames}
+    train["epochs"] = spec.budget.epochs
+    try:
+        return {
+            "model": arm.model,
+            "options": entry.options.model_validate(options).model_dump(mode="json"),
+            "train": TrainConfig.model_validate(train).model_dump(mode="json"),
+        }
+    except ValidationError as error:
+        raise UserErrors(_told(error, {}, f"arm {arm.name}")) from None
+
+
+def _cross_checks(
+    spec: StudySpec, lines: dict[tuple[Any, ...], int], source: str
+) -> Iterator[UserError]:
+    names = [arm.name for arm in spec.arms]
+    for name in sorted({name for name in names if names.count(name) > 1}):
+        yield UserError("every arm has a name of its own", f"{name} twice", "rename one of them")
+    if spec.comparisons == "vs_control" and spec.control not in names:
+        yield UserError(
+            "vs_control needs `control`, the name of an arm",
+            spec.control,
+            f"one of: {', '.join(names)}",
+        )
+    for key in spec.train:
+        yield from _field_known(key, list(TrainConfig.model_fields), ("train", key), lines, source)
+    for number, arm in enumerate(spec.arms):
+        yield from _arm_checks(spec, arm, number, lines, source)
+
+
+def _arm_checks(
+    spec: StudySpec, arm: ArmSpec, number: int, lines: dict[tuple[Any, ...], int], source: str
+) -> Iterator[UserError]:
+    at = ("arms", number)
+    try:
+        entry = model_entry(arm.model)
+    except UserError as error:
+        where = _where(lines, (*at, "model"), source)
+        yield UserError(error.rule, f"{error.received} ({where})", error.remedy)
+        return
+    known = [*entry.options.model_fields, *TrainConfig.model_fields]
+    mistakes = [
+        mistake
+        for part, keys in (("fixed", arm.fixed), ("search", arm.search), ("start", arm.start))
+        for key in keys
+        for mistake in _field_known(key, known, (*at, part, key), lines, source)
+    ]
+    for key in sorted(set(arm.start) - set(arm.search)):
+        mistakes.append(
+            UserError(
+                "`start` names searched fields only",
+                f"{key} ({_where(lines, (*at, 'start', key), source)})",
+                f"search {key}, or move it to `fixed`",
+            )
+        )
+    if mistakes:
+        yield from mistakes
+        return
+    for corner in _corners(arm):
+        try:
+            trial_config(spec, arm, corner)
+        except UserErrors as errors:
+            where = _where(lines, at, source)
+            for error in errors.errors:
+                yield UserError(error.rule, f"{error.received} ({where})", error.remedy)
+            return
+
+
+def _corners(arm: ArmSpec) -> Iterator[dict[str, Any]]:
+    """Yield the extreme points of a space: where they pass, bounds hold inside too."""
+    low = {k: r.low if isinstance(r, RangeSpec) else r[0] for k, r in arm.search.items()}
+    whole = {k for k, r in arm.search.items() if isinstance(r, RangeSpec) and r.type == "int"}
+    yield {key: int(value) if key in whole else value for key, value in low.items()}
+    for key, range_ in arm.search.items():
+        for value in [range_.high] if isinstance(range_, RangeSpec) else range_[1:]:
+            yield {**low, key: int(value) if key in whole else value}
+    if arm.start:
+        yield {**low, **arm.start}
+
+
+def _field_known(
+    key: str, known: list[str], at: tuple[Any, ...], lines: dict[tuple[Any, ...], int], source: str
+) -> Iterator[UserError]:
+    if key in known:
+        return
+    close = difflib.get_close_matches(key, known, n=1)
+    yield UserError(
+        "fields of an arm are options of its model or training fields",
+        f"{key} ({_where(lines, at, source)})",
+        f"did you mean {close[0]}?" if close else f"one of: {', '.join(known)}",
+    )
+
+
+def _told(
+    error: ValidationError, lines: dict[tuple[Any, ...], int], source: str
+) -> Iterable[UserError]:
+    for item in error.errors():
+        at = tuple(part for part in item["loc"] if not str(part).startswith(("RangeSpec", "list[")))
+        dotted = ".".join(str(part) for part in at)
+        received = item.get("input")
+        shown = repr(received) if not isinstance(received, dict) else "a mapping"
+        remedy = _remedy(item["type"], at)
+        yield UserError(
+            f"{dotted}: {item['msg']}", f"{shown[:80]} ({_where(lines, at, source)})", remedy
+        )
+
+
+def _remedy(kind: str, at: tuple[Any, ...]) -> str:
+    if kind == "extra_forbidden":
+        known = list(StudySpec.model_fields)
+        close = difflib.get_close_matches(str(at[-1]), known, n=1)
+        return f"did you mean {close[0]}?" if close else "remove it, or see docs/study_files.md"
+    if kind == "missing":
+        return f"add `{at[-1]}:`"
+    return "write a value that keeps the rule; docs/study_files.md lists all fields"
+
+
+def _where(lines: dict[tuple[Any, ...], int], at: tuple[Any, ...], source: str) -> str:
+    while at:
+        if at in lines:
+            return f"{source} line {lines[at]}"
+        at = at[:-1]
+    return source
+
+
+def _lines(node: yaml.Node, at: tuple[Any, ...]) -> Iterator[tuple[tuple[Any, ...], int]]:
+    yield at, node.start_mark.line + 1
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            yield (*at, key.value), key.start_mark.line + 1
+            for inner, line in _lines(value, (*at, key.value)):
+                if inner != (*at, key.value):
+                    yield inner, line
+    elif isinstance(node, yaml.SequenceNode):
+        for index, value in enumerate(node.value):
+            yield from _lines(value, (*at, index))
+
+
+def _read_override(item: str) -> tuple[str, Any]:
+    dotted, equals, value = item.partition("=")
+    if not equals or not dotted:
+        raise UserError("--set takes a.b=c", item, "for example --set budget.epochs=4")
+    return dotted, yaml.safe_load(value)
+
+
+def _put(content: dict[str, Any], dotted: str, value: Any) -> None:
+    *path, last = dotted.split(".")
+    place: Any = content
+    for part in path:
+        place = place[int(part)] if isinstance(place, list) else place.setdefault(part, {})
+        if not isinstance(place, dict | list):
+            raise UserError(
+                "--set names a field inside a mapping", dotted, f"`{part}` is a value, not a mapping"
+            )
+    if isinstance(place, list):
+        place[int(last)] = value
+    else:
+        place[last] = value

@@ -1,0 +1,132 @@
+"""The data phase of a study: videos found, stored, divided, and written into the ledger."""
+
+import hashlib
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pandas as pd
+
+from vidclass.data.frame_store import FrameStore
+from vidclass.data.manifest import usable, write_manifest
+from vidclass.data.pipeline import Progress, prepare
+from vidclass.data.readers import read_dataset
+from vidclass.data.splits import check_leakage, deployment_split, make_splits, split_hash
+from vidclass.errors import UserError
+from vidclass.home import store_folder, write_aside
+from vidclass.sweep.engine import Engine
+from vidclass.sweep.policy import DEPLOY_FOLD
+from vidclass.sweep.spec import DataSpec
+
+__all__ = ["content_hash", "divide", "prepare_data"]
+
+
+def prepare_data(engine: Engine, progress: Callable[[Progress], None]) -> None:
+    """Bring the study to where trials can run; do nothing where the ledger says it is there.
+
+    Raises:
+        UserError: when too many videos are unreadable, or the videos are no longer those that the
+            study began with.
+        UserErrors: for mistakes in the folder of videos or in the split.
+    """
+    store = store_folder(engine.home) / engine.state.data.get("store_key", "none")
+    if engine.state.data and (store / "store.json").exists():
+        FrameStore.open(store)
+        return
+    data = engine.spec.data
+    started = time.time()
+    dataset = read_dataset(
+        data.source,
+        preset=data.preset,
+        seed=data.seed,
+        home=engine.home,
+        group_pattern=data.group_pattern,
+        progress=progress,
+    )
+    made = time.time()
+    prepared = prepare(dataset, data.store, engine.home, progress)
+    manifest = prepared.manifest
+    _check_quarantine(manifest, data.quarantine_limit)
+    videos = usable(manifest)
+    splits = divide(videos, data)
+    found = _facts(videos, splits)
+    if engine.state.data:
+        _check_unchanged(engine.state.data, found)
+        return
+    write_manifest(manifest, engine.folder / "manifest.parquet")
+    with write_aside(engine.folder / "splits.parquet") as aside:
+        splits.to_parquet(aside, index=False)
+    engine.append(
+        "data_ready",
+        **found,
+        store_key=prepared.store.path.name,
+        num_quarantined=int((manifest["status"] != "ok").sum()),
+        groups_known=bool(dataset.groups_known),
+        seconds={"find": made - started, **prepared.seconds, "all": time.time() - started},
+        decoded=prepared.decoded,
+        manifest="manifest.parquet",
+        splits="splits.parquet",
+    )
+
+
+def divide(videos: pd.DataFrame, data: DataSpec) -> pd.DataFrame:
+    """Return the splits of all folds, the deployment fold included where there are outer folds."""
+    split = data.split
+    splits = make_splits(
+        videos,
+        valid_share=split.valid_share,
+        test_share=split.test_share,
+        folds=split.folds,
+        seed=split.seed,
+    )
+    check_leakage(splits, videos)
+    if splits["fold"].nunique() > 1:
+        everything = deployment_split(videos, split.valid_share, split.seed)
+        splits = pd.concat([splits, everything.assign(fold=DEPLOY_FOLD)], ignore_index=True)
+    return splits
+
+
+def content_hash(videos: pd.DataFrame) -> str:
+    """Return the hash of a set of videos: of what is in the files, whatever they are called."""
+    return hashlib.sha256("".join(sorted(videos["content_hash"])).encode()).hexdigest()
+
+
+def _facts(videos: pd.DataFrame, splits: pd.DataFrame) -> dict[str, Any]:
+    outer = splits[splits["fold"] != DEPLOY_FOLD]
+    counts = outer.groupby(["fold", "split"]).size()
+    return {
+        "content_hash": content_hash(videos),
+        "split_hash": split_hash(outer),
+        "classes": sorted(videos["label"].unique()),
+        "num_videos": len(videos),
+        "num_groups": int(videos["group"].nunique()),
+        "folds": int(outer["fold"].nunique()),
+        "videos_per_split": {
+            str(fold): counts[fold].to_dict() for fold in sorted(outer["fold"].unique())
+        },
+    }
+
+
+def _check_quarantine(manifest: pd.DataFrame, limit: float) -> None:
+    bad = manifest[manifest["status"] != "ok"]
+    share = len(bad) / len(manifest)
+    if share > limit:
+        shown = "; ".join(f"{row.video_id}: {row.reason}" for row in bad.head(5).itertuples())
+        more = f" and {len(bad) - 5} more" if len(bad) > 5 else ""
+        raise UserError(
+            f"at most {limit:.0%} of the videos may be unreadable",
+            f"{len(bad)} of {len(manifest)} ({share:.1%}): {shown}{more}",
+            "mend or remove them, or raise data.quarantine_limit",
+        )
+
+
+def _check_unchanged(before: dict[str, Any], now: dict[str, Any]) -> None:
+    for key in ("content_hash", "split_hash"):
+        if before[key] != now[key]:
+            raise UserError(
+                "a study continues on the videos and the split it began with",
+                f"{key} was {before[key][:12]}, is {now[key][:12]}",
+                "bring the videos back, or start a study of another name",
+            )
+
+

@@ -1,0 +1,135 @@
+"""What a study's screen shows, as plain figures: pure functions of the state."""
+
+from collections import defaultdict
+from dataclasses import dataclass
+from statistics import median
+
+from vidclass.sweep.policy import DEPLOY_FOLD
+from vidclass.sweep.spec import StudySpec
+from vidclass.sweep.state import State, Trial
+
+__all__ = ["ArmRow", "Overview", "overview", "planned_trials", "seconds_left"]
+
+
+@dataclass(frozen=True)
+class ArmRow:
+    """One arm on the screen; counts are trials of all kinds and folds."""
+
+    arm: str
+    planned: int
+    running: int
+    stopped: int
+    ended: int
+    failed: int
+    best_valid: float | None
+
+
+@dataclass(frozen=True)
+class Overview:
+    """The whole screen."""
+
+    rows: list[ArmRow]
+    stage: str
+    done: int
+    planned: int
+    seconds: float
+    seconds_left: float | None
+
+
+def planned_trials(spec: StudySpec, num_folds: int, uses_order: dict[str, bool]) -> dict[str, int]:
+    """Return the trainings of each arm: search, re-runs, finals, controls; deployment apart.
+
+    The deployment model's search belongs to one arm that is not known beforehand; it is counted
+    under the key ``deployment``.
+    """
+    profile = spec.resolved
+    reruns = min(profile.rerun_top, profile.trials) * (profile.rerun_seeds - 1)
+    search = profile.trials + reruns
+    counts = {}
+    for arm in spec.arms:
+        controls = profile.time_seeds if uses_order[arm.name] else 0
+        counts[arm.name] = num_folds * (search + profile.final_seeds + controls)
+    counts["deployment"] = search + 1 if num_folds > 1 else 0
+    return counts
+
+
+def overview(state: State, spec: StudySpec, slots: int, uses_order: dict[str, bool]) -> Overview:
+    """Return the figures of the screen."""
+    num_folds = state.data.get("folds", 1)
+    planned = planned_trials(spec, num_folds, uses_order)
+    groups: dict[str, list[Trial]] = defaultdict(list)
+    for trial in state.trials.values():
+        if trial.kind != "floors":
+            groups["deployment" if trial.fold == DEPLOY_FOLD else trial.arm].append(trial)
+    rows = [_row(arm, count, groups[arm]) for arm, count in planned.items() if count]
+    return Overview(
+        rows=rows,
+        stage=_stage(state),
+        done=sum(row.ended for row in rows),
+        planned=sum(row.planned for row in rows),
+        seconds=state.seconds,
+        seconds_left=seconds_left(state, spec, planned, slots),
+    )
+
+
+def _row(arm: str, planned: int, trials: list[Trial]) -> ArmRow:
+    values = [e.metrics.get("valid_accuracy") for t in trials for e in t.epochs.values()]
+    known = [value for value in values if value is not None]
+    return ArmRow(
+        arm=arm,
+        planned=planned,
+        running=sum(not trial.ended for trial in trials),
+        stopped=sum(trial.status == "stopped" for trial in trials),
+        ended=sum(trial.ended for trial in trials),
+        failed=sum(trial.status in ("failed", "diverged", "collapsed") for trial in trials),
+        best_valid=max(known, default=None),
+    )
+
+
+def _stage(state: State) -> str:
+    if not state.data:
+        return "data"
+    kinds = {trial.kind for trial in state.running}
+    names = {
+        "floors": "floors",
+        "search": "search",
+        "rerun": "re-runs",
+        "final": "finals",
+        "control": "value of time",
+        "deploy_search": "deployment model",
+        "deploy": "deployment model",
+    }
+    return ", ".join(dict.fromkeys(name for kind, name in names.items() if kind in kinds)) or "-"
+
+
+def seconds_left(
+    state: State, spec: StudySpec, planned: dict[str, int], slots: int
+) -> float | None:
+    """Return remaining epochs an arm x that arm's median epoch time / slots, seconds.
+
+    None until every arm has reported an epoch. Stopped trials leave fewer epochs than planned, so
+    this is an upper bound while the search goes on.
+    """
+    total = 0.0
+    everyone: list[float] = []
+    for arm, count in planned.items():
+        if arm == "deployment":
+            trials = [trial for trial in state.trials.values() if trial.fold == DEPLOY_FOLD]
+        else:
+            trials = [t for t in state.select(arm=arm) if t.fold != DEPLOY_FOLD]
+        times = [
+            sum(e.metrics.get(key) or 0.0 for key in ("seconds_data", "seconds_step", "seconds_eval"))
+            for trial in trials
+            for e in trial.epochs.values()
+        ]
+        if not times and arm != "deployment" and count:
+            return None
+        everyone += times
+        epochs_done = sum(
+            trial.epochs_planned if trial.ended else len(trial.epochs) for trial in trials
+        )
+        epoch_s = median(times or everyone)
+        total += max(0, count * spec.budget.epochs - epochs_done) * epoch_s
+    return total / slots
+
+

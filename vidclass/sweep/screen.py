@@ -1,0 +1,127 @@
+"""The live view of a study: a table in a terminal, plain lines elsewhere."""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from vidclass.data.pipeline import Progress
+from vidclass.models import model_entry
+from vidclass.sweep.engine import Engine
+from vidclass.sweep.progress import Overview, overview
+
+__all__ = ["Screen", "duration"]
+
+_TERMINAL_REFRESH_S = 0.5
+_LINES_REFRESH_S = 15.0
+
+
+def duration(seconds: float | None) -> str:
+    """Return seconds as people say them: 41 s, 7 min 12 s, 2 h 5 min."""
+    if seconds is None:
+        return "not known yet"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+class Screen:
+    """Shows what the engine's state says; it is asked, it never tells.
+
+    Args:
+        console: where to; whether it is a terminal decides between table and lines.
+    """
+
+    def __init__(self, console: Console | None = None) -> None:
+        self.console = console or Console()
+        self.slots = 1
+        self._engine: Engine | None = None
+        self._data: Progress | None = None
+        self._said = ("", 0.0)
+
+    def say(self, line: str) -> None:
+        """Print one line that stays."""
+        self.console.print(line, highlight=False, soft_wrap=True)
+
+    def data_progress(self, progress: Progress) -> None:
+        """Take how far the data phase is; called from the data phase, often."""
+        self._data = progress
+        stage, at = self._said
+        fresh = progress.stage != stage
+        if not self.console.is_terminal and (fresh or time.monotonic() - at > _LINES_REFRESH_S):
+            self.say(_data_line(progress))
+            self._said = (progress.stage, time.monotonic())
+
+    @contextmanager
+    def showing(self, engine: Engine) -> Iterator[None]:
+        """Show ``engine`` until the block ends."""
+        self._engine = engine
+        ended = threading.Event()
+        if self.console.is_terminal:
+            with Live(
+                get_renderable=self._table,
+                console=self.console,
+                refresh_per_second=1 / _TERMINAL_REFRESH_S,
+                redirect_stdout=False,
+                redirect_stderr=False,
+            ):
+                yield
+            return
+        thread = threading.Thread(target=self._lines, args=(ended,), daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
+            if engine.state.data:
+                self.say(_line(self._overview(engine)))
+
+    def _overview(self, engine: Engine) -> Overview:
+        uses_order = {arm.name: model_entry(arm.model).uses_order for arm in engine.spec.arms}
+        return overview(engine.state, engine.spec, self.slots, uses_order)
+
+    def _lines(self, ended: threading.Event) -> None:
+        while not ended.wait(_LINES_REFRESH_S):
+            if self._engine is not None and self._engine.state.data:
+                self.say(_line(self._overview(self._engine)))
+
+    def _table(self) -> Group | Text:
+        engine = self._engine
+        if engine is None or not engine.state.data:
+            return Text(_data_line(self._data) if self._data else "starting ...")
+        seen = self._overview(engine)
+        table = Table(title=f"{engine.name}   stage: {seen.stage}", title_justify="left")
+        for column in ("arm", "running", "stopped early", "done", "of", "failed", "best validation"):
+            table.add_column(column, justify="left" if column == "arm" else "right")
+        for row in seen.rows:
+            best = "-" if row.best_valid is None else f"{row.best_valid:.3f}"
+            counts = (row.running, row.stopped, row.ended, row.planned, row.failed)
+            table.add_row(row.arm, *(str(count) for count in counts), best)
+        return Group(table, Text(_line(seen)))
+
+
+def _line(seen: Overview) -> str:
+    best = max((row.best_valid for row in seen.rows if row.best_valid is not None), default=None)
+    return (
+        f"{seen.done} of {seen.planned} trainings done, "
+        f"{sum(row.running for row in seen.rows)} running ({seen.stage}); "
+        f"best validation accuracy {'-' if best is None else f'{best:.3f}'}; "
+        f"{duration(seen.seconds)} so far, at most {duration(seen.seconds_left)} left"
+    )
+
+
+def _data_line(progress: Progress) -> str:
+    rate = f", {progress.videos_per_s:.0f} videos/s" if progress.videos_per_s else ""
+    return (
+        f"data, {progress.stage}: {progress.done} of {progress.total} videos{rate}, "
+        f"{duration(progress.seconds_left)} left"
+    )

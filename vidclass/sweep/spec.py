@@ -1,0 +1,251 @@
+"""The study file: what is compared, on which data, under which budget. Data only, never code.
+
+Every field has its meaning beneath it. ``vidclass.sweep.load`` reads a file into a ``StudySpec`` and
+tells all mistakes at once, with their lines.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+from vidclass.data.frame_store import StoreOptions
+from vidclass.data.transforms import Augment
+
+__all__ = [
+    "PROFILES",
+    "ArmSpec",
+    "BudgetSpec",
+    "DataSpec",
+    "FinalsSpec",
+    "HalvingSpec",
+    "PrimarySpec",
+    "Profile",
+    "RangeSpec",
+    "SearchSpec",
+    "SplitSpec",
+    "StudySpec",
+    "WindowSpec",
+]
+
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$", max_length=40)]
+
+
+class _Spec(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class WindowSpec(_Spec):
+    """The window of a video that every arm looks at."""
+
+    span_s: float = Field(1.0, gt=0, le=600)
+    """Length of the window in seconds, the same for all arms."""
+    num_frames: int = Field(10, ge=1, le=512)
+    """Frames spread evenly over the window; an arm sees those of them that its design asks for."""
+
+
+class SplitSpec(_Spec):
+    """How videos are divided; a group is never divided."""
+
+    valid_share: float = Field(0.2, gt=0, lt=0.5)
+    """Share of the training groups that choose checkpoints and winners."""
+    test_share: float = Field(0.2, gt=0, lt=0.9)
+    """Share of all groups scored once, at the end; outer folds set their own share."""
+    folds: int | Literal["auto"] | None = "auto"
+    """Outer folds; auto = 5 under 30 groups, else one split; null = one split."""
+    seed: int = Field(0, ge=0)
+    """Seed of the division."""
+
+
+class DataSpec(_Spec):
+    """The videos, how they are stored, and how clips are taken from them."""
+
+    source: str = "moving_shapes"
+    """`moving_shapes` (made on first use) or a folder with one folder a class."""
+    preset: str = "default"
+    """Difficulty of moving_shapes: easy, default, hard, smoke."""
+    seed: int = Field(0, ge=0)
+    """Seed with which moving_shapes is made."""
+    group_pattern: str | None = None
+    """Regular expression whose first bracket takes the group from a file name, where no groups.csv is."""
+    store: StoreOptions = StoreOptions()
+    """Size and rate at which frames are stored."""
+    window: WindowSpec = WindowSpec()
+    """The shared window."""
+    input_size: int = Field(32, ge=16, le=1024)
+    """Height and width of a frame as the models see it, pixels."""
+    geometry: Literal["pad", "crop", "squash"] = "crop"
+    """How a frame becomes square; squash lets the aspect ratio speak for the class."""
+    views: int = Field(1, ge=1, le=64)
+    """Windows scored for each video; their probabilities are averaged."""
+    augment: Augment = Augment()
+    """Changes to training clips, the same over all frames of a clip."""
+    split: SplitSpec = SplitSpec()
+    """Division into train, validation and test."""
+    quarantine_limit: float = Field(0.05, ge=0, le=1)
+    """Largest share of unreadable videos with which a study may start."""
+
+
+class RangeSpec(_Spec):
+    """A searched number; write a list instead for a choice."""
+
+    low: float
+    """Smallest value."""
+    high: float
+    """Largest value."""
+    log: bool = False
+    """Whether the logarithm is spread evenly, as suits learning rates."""
+    type: Literal["float", "int"] = "float"
+    """Kind of number."""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "RangeSpec":
+        if not self.low < self.high:
+            raise ValueError(f"low must be below high; received low {self.low}, high {self.high}")
+        if self.log and self.low <= 0:
+            raise ValueError(f"a log range starts above 0; received low {self.low}")
+        return self
+
+
+class ArmSpec(_Spec):
+    """One side of the comparison: a model, what is fixed of it and what is searched."""
+
+    name: Name
+    """Name in tables and files."""
+    model: str
+    """A registered model (`vidclass models`)."""
+    fixed: dict[str, Any] = {}
+    """Model options and training fields that never change."""
+    search: dict[str, RangeSpec | list[Any]] = {}
+    """Searched model options and training fields."""
+    start: dict[str, Any] = {}
+    """A known-good first point of the search."""
+
+
+class HalvingSpec(_Spec):
+    """Successive halving (ASHA, Li et al. 2020) inside each arm."""
+
+    min_epochs: int = Field(3, ge=1)
+    """First epoch at which a trial may be stopped."""
+    reduction: int = Field(2, ge=2, le=10)
+    """At each rung the best 1/reduction of what has been seen there goes on."""
+
+
+class SearchSpec(_Spec):
+    """How points are proposed and when weak ones are stopped."""
+
+    sampler: Literal["auto", "tpe", "quasi_random", "random"] = "auto"
+    """auto = quasi-random up to 10 trials an arm and fold, multivariate TPE above."""
+    halving: HalvingSpec | None = HalvingSpec()
+    """null gives every trial its full epochs."""
+    seed: int = Field(0, ge=0)
+    """Seed from which every other seed of the study is derived."""
+
+
+class BudgetSpec(_Spec):
+    """What an arm may spend: equal for all arms."""
+
+    trials: int | None = Field(None, ge=1, le=10_000)
+    """Trials an arm and fold; null = the profile's."""
+    epochs: int = Field(8, ge=1, le=10_000)
+    """Largest number of epochs of a trial."""
+    hours: float | None = Field(None, gt=0)
+    """Wall-clock limit of the whole study; what has been trained by then is reported."""
+    retries: int = Field(2, ge=0, le=20)
+    """Further attempts after a crash of a trial; a lost node never counts."""
+    failures: int = Field(20, ge=0)
+    """Failed trials with which the study ends."""
+
+
+class FinalsSpec(_Spec):
+    """The scoring of the winners; null fields take the profile's value."""
+
+    seeds: int | None = Field(None, ge=1, le=50)
+    """Fresh seeds a winner is trained with and scored on test."""
+    rerun_top: int | None = Field(None, ge=1, le=50)
+    """Best search trials of an arm that are run again on further seeds."""
+    rerun_seeds: int | None = Field(None, ge=1, le=20)
+    """Seeds of those, the search run counted."""
+    time_seeds: int | None = Field(None, ge=0, le=50)
+    """Seeds trained and tested on shuffled frames for the value of time; 0 leaves it out."""
+    perturbations: bool = True
+    """Whether finals are also tested on shuffled, reversed and frozen frames."""
+
+
+class PrimarySpec(_Spec):
+    """What the verdict is about; fixed before any final is scored."""
+
+    metric: Literal["accuracy", "macro_f1"] = "accuracy"
+    """Figure that is compared on test."""
+    level: Literal["video"] = "video"
+    """Clips are averaged to videos before scoring."""
+    unit: Literal["group"] = "group"
+    """Unit of independence of intervals and tests."""
+
+
+class Profile(_Spec):
+    """How much a study spends on certainty (architecture: profiles of a study)."""
+
+    trials: int
+    """Trials an arm and fold."""
+    rerun_top: int
+    """Best trials run again."""
+    rerun_seeds: int
+    """Seeds of those, the search run counted."""
+    final_seeds: int
+    """Fresh seeds of a final."""
+    time_seeds: int
+    """Seeds of the value of time."""
+
+
+PROFILES: dict[str, Profile] = {
+    "laptop": Profile(trials=6, rerun_top=2, rerun_seeds=2, final_seeds=2, time_seeds=2),
+    "full": Profile(trials=40, rerun_top=5, rerun_seeds=3, final_seeds=5, time_seeds=5),
+}
+
+
+class StudySpec(_Spec):
+    """A whole study file."""
+
+    study: Name
+    """Name of the study; with the hash of what shapes results it is the study's identity."""
+    title: str = ""
+    """One line for the head of the report."""
+    profile: Literal["laptop", "full"] = "laptop"
+    """How much to spend on certainty."""
+    data: DataSpec = DataSpec()
+    """Videos, store, window, split."""
+    train: dict[str, Any] = {}
+    """Training fields common to all arms (`vidclass.training.config.TrainConfig`)."""
+    budget: BudgetSpec = BudgetSpec()
+    """Equal budget of the arms."""
+    search: SearchSpec = SearchSpec()
+    """Sampler and halving."""
+    arms: tuple[ArmSpec, ...] = Field(min_length=1)
+    """The sides of the comparison."""
+    primary: PrimarySpec = PrimarySpec()
+    """The figure of the verdict."""
+    comparisons: Literal["all_pairs", "vs_control", "vs_best_floor"] = "all_pairs"
+    """The family of paired differences over which Holm's correction runs."""
+    control: str | None = None
+    """The arm that vs_control compares with."""
+    finals: FinalsSpec = FinalsSpec()
+    """Seeds of re-runs, finals and controls."""
+    slots: int | None = Field(None, ge=1)
+    """Trials at once; null = one a GPU, or one a core. Shapes no result."""
+
+    @property
+    def resolved(self) -> Profile:
+        """The profile with the file's own figures put over it."""
+        base = PROFILES[self.profile]
+        own = {
+            "trials": self.budget.trials,
+            "rerun_top": self.finals.rerun_top,
+            "rerun_seeds": self.finals.rerun_seeds,
+            "final_seeds": self.finals.seeds,
+            "time_seeds": self.finals.time_seeds,
+        }
+        return base.model_copy(update={k: v for k, v in own.items() if v is not None})
+
+    def arm(self, name: str) -> ArmSpec:
+        """Return the arm called ``name``."""
+        return next(arm for arm in self.arms if arm.name == name)
