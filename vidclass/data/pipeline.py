@@ -45,6 +45,7 @@ from vidclass.data.shards import (
     NO_SPACE,
     SHARD_BYTES,
     Job,
+    collect_suspects,
     decode_job,
     finished_rows,
     remove_leftovers,
@@ -56,7 +57,6 @@ __all__ = ["Prepared", "Progress", "prepare"]
 
 JOBS_PER_CPU = 8  # so that the last jobs end together, and progress moves
 NUM_PROBED = 32  # files that the estimate of the store's size looks at
-CRASHES_PER_JOB = 100  # each crash sets one video apart, so a job gets on
 
 
 @dataclass(frozen=True)
@@ -132,6 +132,7 @@ def _build(
 ) -> int:
     """Decode what is missing, then write index and manifest; return the number decoded."""
     rows = finished_rows(folder)
+    remove_leftovers(folder, rows["shard"].tolist())
     readable = manifest[manifest["status"] == STATUS_OK]
     missing = readable[~readable["video_id"].isin(rows["video_id"])]
     if len(missing):
@@ -139,19 +140,26 @@ def _build(
         _check_space(folder, raw_bytes)
         with _ray_data() as ray:
             num_cpus = max(1, int(ray.cluster_resources().get("CPU", 1)))
-            jobs = _plan(missing, raw_bytes, num_cpus)
             clock.lap("start")
             report = _Reporter("decode", progress, len(missing))
-            done = [rows]
-            for table in _run(ray, jobs, folder, options):
-                full = table[table["status"] == NO_SPACE]
-                if len(full):
-                    raise _no_space(folder, full["reason"].iloc[0])
-                done.append(table)
-                report.add(len(table))
-            rows = pd.concat(done, ignore_index=True)
+            suspects, left = 0, missing
+            while len(left):
+                try:
+                    for table in _run(ray, _plan(left, raw_bytes, num_cpus), folder, options):
+                        full = table[table["status"] == NO_SPACE]
+                        if len(full):
+                            raise _no_space(folder, full["reason"].iloc[0])
+                        report.add(len(table))
+                except ray.exceptions.RayError:
+                    # Ray gives a job up after its process died four times. The videos that did it
+                    # are known by now, and are decoded apart in the next round.
+                    before, suspects = suspects, collect_suspects(folder)
+                    if suspects == before:
+                        raise
+                rows = finished_rows(folder)
+                left = missing[~missing["video_id"].isin(rows["video_id"])]
         clock.lap("decode")
-    rows = rows.drop_duplicates("video_id").sort_values("video_id", ignore_index=True)
+    rows = rows.sort_values("video_id", ignore_index=True)
     index = rows.loc[rows["shard"].notna(), list(INDEX_COLUMNS)].reset_index(drop=True)
     index = index.astype(dict.fromkeys(("offset", "T", "H", "W"), "int64"))
     remove_leftovers(folder, index["shard"].unique().tolist())
@@ -204,7 +212,6 @@ def _run(
         batch_format="pandas",
         batch_size=None,  # a block is a job
         num_cpus=1,
-        max_retries=CRASHES_PER_JOB,
     )
     yield from rows.iter_batches(batch_format="pandas", batch_size=None, prefetch_batches=0)
 

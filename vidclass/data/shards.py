@@ -25,7 +25,15 @@ from vidclass.data.isolated import decode_isolated
 from vidclass.data.manifest import PROBE_COLUMNS, STATUS_OK, STATUS_QUARANTINED
 from vidclass.home import write_aside
 
-__all__ = ["NO_SPACE", "SHARD_BYTES", "Job", "decode_job", "finished_rows", "remove_leftovers"]
+__all__ = [
+    "NO_SPACE",
+    "SHARD_BYTES",
+    "Job",
+    "collect_suspects",
+    "decode_job",
+    "finished_rows",
+    "remove_leftovers",
+]
 
 SHARD_BYTES = 256 * 2**20
 STALL_S = 300.0  # a chunk of 64 MB takes seconds; a decoder silent for this long has hung
@@ -212,17 +220,34 @@ class _ShardWriter:
         self._stack = ExitStack()
 
 
+def collect_suspects(folder: Path) -> int:
+    """Turn the videos that dead jobs had in hand into suspects; return the number of suspects."""
+    for current in folder.glob("*.current"):
+        _add_suspect(current)
+        current.unlink(missing_ok=True)
+    return len(_suspects(folder))
+
+
+def _add_suspect(current: Path) -> None:
+    with (current.parent / f"{current.stem}.suspects").open("a") as file:
+        file.write(current.read_text().strip() + "\n")
+
+
+def _suspects(folder: Path) -> set[str]:
+    lines: list[str] = []
+    for file in folder.glob("*.suspects"):
+        lines += file.read_text().splitlines()
+    return {line for line in lines if line}
+
+
 class _Journal:
     """Remembers across a crash which video was being decoded, so that it is then decoded apart."""
 
     def __init__(self, folder: Path, name: str) -> None:
         self._current = folder / f"{name}.current"
-        self._suspects = folder / f"{name}.suspects"
         if self._current.exists():  # the attempt before this one died while it had this video
-            with self._suspects.open("a") as file:
-                file.write(self._current.read_text().rstrip() + "\n")
-        lines = self._suspects.read_text().splitlines() if self._suspects.exists() else []
-        self.suspects = set(lines)
+            _add_suspect(self._current)
+        self.suspects = _suspects(folder)
         self._handle = os.open(self._current, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
         self._width = 0
 
@@ -236,7 +261,6 @@ class _Journal:
         """Forget everything: the job is done."""
         os.close(self._handle)
         self._current.unlink(missing_ok=True)
-        self._suspects.unlink(missing_ok=True)
 
 
 class _Watchdog:
