@@ -1,4 +1,4 @@
-"""The command line as a whole. To freeze it anew: python tests/test_cli.py > tests/cli_options.txt."""
+"""The command line as a whole; python tests/test_cli.py > tests/cli_options.txt freezes it anew."""
 
 import importlib
 import subprocess
