@@ -42,7 +42,7 @@ def _kept_errors(engine: Engine) -> Iterator[None]:
         engine.error = engine.error or error
 
 
-class EngineSearcher(Searcher):  # type: ignore[misc]  # Ray ships no type hints for it
+class EngineSearcher(Searcher):
     """Gives Tune the engine's jobs."""
 
     def __init__(self, key: str) -> None:
@@ -50,7 +50,7 @@ class EngineSearcher(Searcher):  # type: ignore[misc]  # Ray ships no type hints
         super().__init__(metric="attempt", mode="max")
         self.key = key
 
-    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+    def suggest(self, trial_id: str) -> Any:
         """Return the next job, None when one must end first, FINISHED when nothing is left."""
         engine = _ENGINES[self.key]
         job = None
@@ -77,7 +77,7 @@ class EngineSearcher(Searcher):  # type: ignore[misc]  # Ray ships no type hints
         """Do nothing: the ledger holds all there is."""
 
 
-class EngineScheduler(FIFOScheduler):  # type: ignore[misc]  # Ray ships no type hints for it
+class EngineScheduler(FIFOScheduler):
     """Carries every message of a trial to the engine, and the engine's stop back.
 
     Trials run in the order in which the engine proposed them.
@@ -85,7 +85,7 @@ class EngineScheduler(FIFOScheduler):  # type: ignore[misc]  # Ray ships no type
 
     def __init__(self, key: str) -> None:
         """Remember under which key the engine is found."""
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.key = key
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:

@@ -65,7 +65,7 @@ def slots_of(wanted: int | None) -> tuple[int, dict[str, float]]:
     One a GPU, or one a core with one thread each; ``wanted`` overrides the number. More slots than
     GPUs share them.
     """
-    resources = ray.cluster_resources()
+    resources = ray.cluster_resources()  # type: ignore[no-untyped-call]
     gpus, cpus = int(resources.get("GPU", 0)), int(resources.get("CPU", 1))
     slots = wanted or gpus or cpus
     asked = {"CPU": min(1.0, cpus / slots)}

@@ -26,7 +26,7 @@ from vidclass.sweep.spec import StudySpec
 from vidclass.sweep.state import State, Trial, apply, replay
 from vidclass.training.checkpoints import CheckpointFolder
 
-__all__ = ["Engine", "Job"]
+__all__ = ["Engine", "Job", "job_data"]
 
 Job = dict[str, Any]
 """What travels to a trial: plain data only, every path relative to home."""
@@ -196,9 +196,9 @@ class Engine:
         return self._job(trial)
 
     def _job(self, trial: Trial) -> Job:
-        data = self.spec.data
         newest = trial.attempts[-1]
         return {
+            **job_data(self.state),
             "study": self.name,
             "trial": trial.trial,
             "attempt": newest.number,
@@ -209,13 +209,6 @@ class Engine:
             "seed": trial.seed,
             "variant": trial.variant,
             "config": trial.config,
-            "store_key": self.state.data["store_key"],
-            "classes": self.state.data["classes"],
-            "window": data.window.model_dump(),
-            "input_size": data.input_size,
-            "geometry": data.geometry,
-            "views": data.views,
-            "augment": data.augment.model_dump(),
             "select": f"valid_{self.spec.primary.metric}",
             "perturbations": self.spec.finals.perturbations,
             "plugins": list(self.plugins),
@@ -316,3 +309,17 @@ def _half_batch(train: dict[str, Any]) -> dict[str, Any]:
     if batch_size % accumulate == 0 and batch_size >= 2 * accumulate:
         return {**train, "accumulate": accumulate}
     return {**train, "batch_size": max(2, batch_size // 2), "accumulate": 1}
+
+
+def job_data(state: State) -> dict[str, Any]:
+    """Return the part of a job that all trials of a study share."""
+    data = state.spec["data"]
+    return {
+        "classes": state.data["classes"],
+        "store_key": state.data["store_key"],
+        "window": data["window"],
+        "input_size": data["input_size"],
+        "geometry": data["geometry"],
+        "views": data["views"],
+        "augment": data["augment"],
+    }

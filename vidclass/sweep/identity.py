@@ -77,7 +77,9 @@ def hardware() -> dict[str, Any]:
 def _cpu_name() -> str:
     try:
         with open("/proc/cpuinfo", encoding="utf-8") as file:
-            names = [line.split(":", 1)[1].strip() for line in file if line.startswith("model name")]
+            names = [
+                line.split(":", 1)[1].strip() for line in file if line.startswith("model name")
+            ]
     except OSError:
         names = []
     return names[0] if names else platform.processor() or platform.machine()
@@ -85,7 +87,9 @@ def _cpu_name() -> str:
 
 def _flat(value: Any, at: str = "") -> dict[str, Any]:
     if isinstance(value, dict) and value:
-        return {k: v for name, part in value.items() for k, v in _flat(part, f"{at}.{name}").items()}
+        return {
+            k: v for name, part in value.items() for k, v in _flat(part, f"{at}.{name}").items()
+        }
     if isinstance(value, list) and value:
         return {k: v for n, part in enumerate(value) for k, v in _flat(part, f"{at}.{n}").items()}
     return {at.lstrip("."): value}

@@ -23,9 +23,9 @@ from vidclass.data.transforms import Augment, BatchTransform
 from vidclass.home import store_folder, studies_folder
 from vidclass.models import create_model, model_entry
 from vidclass.sweep import predictions as files
+from vidclass.training import metrics
 from vidclass.training.checkpoints import CheckpointFolder
 from vidclass.training.config import TrainConfig
-from vidclass.training import metrics
 from vidclass.training.evaluate import Predictions, evaluate, recalibrate_batch_norm
 from vidclass.training.fit import EpochReport, FitResult, fit
 from vidclass.training.floors import FLOOR_NAMES, floor_features, run_floor
@@ -130,7 +130,7 @@ def _data(job: Job, home: Path, split: str, *, order: Order | None = None) -> Cl
 
 
 def _folder(job: Job, home: Path, room: str) -> Path:
-    return studies_folder(home) / job["study"] / room / job["trial"]
+    return studies_folder(home) / str(job["study"]) / room / str(job["trial"])
 
 
 def _train(job: Job, home: Path, model: torch.nn.Module, report: Report) -> FitResult:
@@ -165,9 +165,7 @@ def _train(job: Job, home: Path, model: torch.nn.Module, report: Report) -> FitR
     )
 
 
-def _score(
-    job: Job, home: Path, model: torch.nn.Module, result: FitResult, report: Report
-) -> None:
+def _score(job: Job, home: Path, model: torch.nn.Module, result: FitResult, report: Report) -> None:
     """Score the best checkpoint on the test set of the job's fold.
 
     ``fit`` left ``model`` with those weights, read back from the file and verified.

@@ -16,11 +16,18 @@ import yaml
 from pydantic import ValidationError
 
 from vidclass.errors import UserError, UserErrors, raise_collected
-from vidclass.models import list_models, model_entry
+from vidclass.models import model_entry
 from vidclass.sweep.spec import ArmSpec, RangeSpec, StudySpec
 from vidclass.training.config import TrainConfig
 
-__all__ = ["LoadedStudy", "find_study", "load_study_file", "parse_study", "results_hash", "trial_config"]
+__all__ = [
+    "LoadedStudy",
+    "find_study",
+    "load_study_file",
+    "parse_study",
+    "results_hash",
+    "trial_config",
+]
 
 _SHAPES_NO_RESULT = ("slots", "title")
 SMOKE = {
@@ -130,9 +137,13 @@ def parse_study(
         tree = yaml.compose(text, Loader=yaml.SafeLoader)
         content = yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise UserError("a study file is YAML", f"{source}: {error}", "mend the line named") from None
+        raise UserError(
+            "a study file is YAML", f"{source}: {error}", "mend the line named"
+        ) from None
     if not isinstance(content, dict) or tree is None:
-        raise UserError("a study file is a mapping of fields", source, "start from sweeps/smoke.yaml")
+        raise UserError(
+            "a study file is a mapping of fields", source, "start from sweeps/smoke.yaml"
+        )
     for dotted, value in (changes or {}).items():
         _put(content, dotted, value)
     lines = dict(_lines(tree, ()))
@@ -165,20 +176,26 @@ def trial_config(spec: StudySpec, arm: ArmSpec, params: dict[str, Any]) -> dict[
     options = {key: value for key, value in given.items() if key not in TrainConfig.model_fields}
     options |= {"input_size": spec.data.input_size, "window_frames": spec.data.window.num_frames}
     train["epochs"] = spec.budget.epochs
-    try:
-        return {
-            "model": arm.model,
-            "options": entry.options.model_validate(options).model_dump(mode="json"),
-            "train": TrainConfig.model_validate(train).model_dump(mode="json"),
-        }
-    except ValidationError as error:
-        raise UserErrors(_told(error, {}, f"arm {arm.name}")) from None
+    config: dict[str, Any] = {"model": arm.model}
+    mistakes: list[UserError] = []
+    for part, schema, values in (
+        ("options", entry.options, options),
+        ("train", TrainConfig, train),
+    ):
+        try:
+            config[part] = schema.model_validate(values).model_dump(mode="json")
+        except ValidationError as error:
+            mistakes += _told(error, {}, f"arm {arm.name}")
+    raise_collected(mistakes)
+    return config
 
 
 def _cross_checks(
     spec: StudySpec, lines: dict[tuple[Any, ...], int], source: str
 ) -> Iterator[UserError]:
     names = [arm.name for arm in spec.arms]
+    if not names:
+        yield UserError("a study compares one arm or more", "no arms", "see sweeps/smoke.yaml")
     for name in sorted({name for name in names if names.count(name) > 1}):
         yield UserError("every arm has a name of its own", f"{name} twice", "rename one of them")
     if spec.comparisons == "vs_control" and spec.control not in names:
@@ -260,14 +277,18 @@ def _told(
     error: ValidationError, lines: dict[tuple[Any, ...], int], source: str
 ) -> Iterable[UserError]:
     for item in error.errors():
-        at = tuple(part for part in item["loc"] if not str(part).startswith(("RangeSpec", "list[")))
+        at = tuple(part for part in item["loc"] if part not in ("range", "choice"))
+        where = _where(lines, at, source)
+        cause = item.get("ctx", {}).get("error")
+        if isinstance(cause, UserError):
+            yield UserError(cause.rule, f"{cause.received} ({where})", cause.remedy)
+            continue
         dotted = ".".join(str(part) for part in at)
         received = item.get("input")
         shown = repr(received) if not isinstance(received, dict) else "a mapping"
-        remedy = _remedy(item["type"], at)
-        yield UserError(
-            f"{dotted}: {item['msg']}", f"{shown[:80]} ({_where(lines, at, source)})", remedy
-        )
+        said = item["msg"].removeprefix("Value error, ")
+        rule = f"{dotted}: {said}" if dotted else said
+        yield UserError(rule, f"{shown[:80]} ({where})", _remedy(item["type"], at))
 
 
 def _remedy(kind: str, at: tuple[Any, ...]) -> str:
@@ -315,7 +336,9 @@ def _put(content: dict[str, Any], dotted: str, value: Any) -> None:
         place = place[int(part)] if isinstance(place, list) else place.setdefault(part, {})
         if not isinstance(place, dict | list):
             raise UserError(
-                "--set names a field inside a mapping", dotted, f"`{part}` is a value, not a mapping"
+                "--set names a field inside a mapping",
+                dotted,
+                f"`{part}` is a value, not a mapping",
             )
     if isinstance(place, list):
         place[int(last)] = value

@@ -32,7 +32,7 @@ def driver_lock(folder: Path) -> Iterator[None]:
         raise UserError(
             "a study has one driver at a time",
             driver_of(folder) or "another process holds it",
-            "wait for it, watch it with `vidclass sweep status`, or end it with `vidclass sweep stop`",
+            "wait for it, or end it with `vidclass sweep stop STUDY`",
         ) from None
     who = {"host": socket.gethostname(), "pid": os.getpid(), "time": time.time()}
     with write_aside(folder / _WHO) as aside:

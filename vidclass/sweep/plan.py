@@ -1,21 +1,32 @@
 """What a study would do: trials, folds, time, bytes and what its test could resolve at best."""
 
+import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import pandas as pd
 
-from vidclass.data.splits import make_splits
-from vidclass.errors import UserErrors
+from vidclass.data.readers import read_dataset
 from vidclass.models import model_entry
+from vidclass.models.profile import Profile, profile
+from vidclass.report.comparisons import resolvable_difference, smallest_attainable_p
+from vidclass.sweep.load import LoadedStudy, trial_config
 from vidclass.sweep.points import sampler_name
 from vidclass.sweep.policy import DEPLOY_FOLD
+from vidclass.sweep.prepare import divide
 from vidclass.sweep.progress import planned_trials
-from vidclass.sweep.spec import StudySpec
+from vidclass.sweep.screen import duration
+from vidclass.sweep.spec import RangeSpec, StudySpec
 
-__all__ = ["Plan", "plan_of"]
+__all__ = ["Plan", "plan_lines", "plan_of"]
 
-RESOLVED_AT_BEST_POINTS = 10.0
-"""A study that cannot resolve this many points is told so before it starts (measurement.md 3)."""
+COARSE_POINTS = 10.0
+"""A study that may not resolve this many points is told so before it starts (measurement.md 3)."""
+ASSUMED_GMACS_PER_S = 12.0
+"""Training speed of one core (forward and backward, float32), for a first guess of the time."""
+BYTES_PER_PARAMETER = 16
+"""A checkpoint to go on from holds weights and two moments; the best holds weights: float32."""
 
 
 @dataclass(frozen=True)
@@ -26,11 +37,13 @@ class Plan:
     num_folds: int
     num_videos: int
     num_groups: int
+    num_test_groups: int
     classes: list[str]
     sampler: str
     num_comparisons: int
     smallest_p: float
     resolvable_points: tuple[float, float]
+    seconds_one_slot: float
     checkpoint_bytes: int
 
     @property
@@ -40,34 +53,134 @@ class Plan:
 
 
 def plan_of(spec: StudySpec, videos: pd.DataFrame) -> Plan:
-    """Return the plan of ``spec`` on ``videos`` (a manifest, not probed).
+    """Return the plan of ``spec`` on ``videos`` (a manifest, which need not be probed).
 
     Raises:
         UserErrors: when the videos can't be divided as the study asks.
     """
-    splits = make_splits(
-        videos,
-        valid_share=spec.data.split.valid_share,
-        test_share=spec.data.split.test_share,
-        folds=spec.data.split.folds,
-        seed=spec.data.split.seed,
-    )
+    splits = divide(videos, spec.data)
     outer = splits[splits["fold"] != DEPLOY_FOLD]
-    tested = outer[outer["split"] == "test"].merge(videos, on="video_id")
-    num_folds, num_groups = outer["fold"].nunique(), tested["group"].nunique()
+    tested = outer[outer["split"] == "test"].merge(videos, on="video_id", suffixes=("", "_own"))
+    num_folds, num_groups = int(outer["fold"].nunique()), int(tested["group"].nunique())
     uses_order = {arm.name: model_entry(arm.model).uses_order for arm in spec.arms}
     trials = planned_trials(spec, num_folds, uses_order)
+    num_train = int((outer["split"] == "train").sum() / num_folds)
     return Plan(
         trials=trials,
         num_folds=num_folds,
         num_videos=len(videos),
         num_groups=int(videos["group"].nunique()),
+        num_test_groups=num_groups,
         classes=sorted(videos["label"].unique()),
         sampler=sampler_name(spec),
         num_comparisons=_num_comparisons(spec),
         smallest_p=smallest_attainable_p(num_groups),
-        resolvable_points=tuple(
-            100 * resolvable_difference(num_groups, discordance) for discordance in (0.05, 0.3)
+        resolvable_points=(
+            100 * resolvable_difference(num_groups, discordance=0.05),
+            100 * resolvable_difference(num_groups, discordance=0.30),
         ),
-        checkpoint_bytes=_checkpoint_bytes(spec, trials),
+        seconds_one_slot=_seconds(spec, trials, num_train),
+        checkpoint_bytes=sum(
+            count * _num_parameters(spec, arm) * BYTES_PER_PARAMETER
+            for arm, count in trials.items()
+        ),
     )
+
+
+def _num_comparisons(spec: StudySpec) -> int:
+    arms = len(spec.arms)
+    return {"all_pairs": arms * (arms - 1) // 2, "vs_control": arms - 1, "vs_best_floor": arms}[
+        spec.comparisons
+    ]
+
+
+def _largest_arm(spec: StudySpec) -> str:
+    return max((arm.name for arm in spec.arms), key=lambda name: _num_parameters(spec, name))
+
+
+def _num_parameters(spec: StudySpec, arm: str) -> int:
+    return _profile(spec, arm if arm != "deployment" else _largest_arm(spec)).parameters
+
+
+def _profile(spec: StudySpec, arm: str) -> Profile:
+    found = spec.arm(arm)
+    params = {name: _middle(range_) for name, range_ in found.search.items()}
+    config = trial_config(spec, found, params)
+    return profile(config["model"], 10, **config["options"])
+
+
+def _middle(range_: RangeSpec | list[object]) -> object:
+    if isinstance(range_, list):
+        return range_[0]
+    return int(range_.low) if range_.type == "int" else range_.low
+
+
+def _seconds(spec: StudySpec, trials: dict[str, int], num_train: int) -> float:
+    """Return a first guess of the training time on one slot: 3 x forward for a step."""
+    gmacs = sum(
+        count
+        * spec.budget.epochs
+        * num_train
+        * 3
+        * _profile(spec, arm if arm != "deployment" else _largest_arm(spec)).gmacs
+        for arm, count in trials.items()
+    )
+    return gmacs / ASSUMED_GMACS_PER_S
+
+
+def plan_lines(loaded: LoadedStudy, home: Path) -> Iterator[str]:
+    """Yield the lines of ``--dry-run``; moving_shapes is made, nothing else is started."""
+    spec = loaded.spec
+    data = spec.data
+    dataset = read_dataset(
+        data.source,
+        preset=data.preset,
+        seed=data.seed,
+        home=home,
+        group_pattern=data.group_pattern,
+    )
+    plan = plan_of(spec, dataset.manifest)
+    yield f"study      {loaded.name} ({loaded.source}), profile {spec.profile}"
+    yield (
+        f"data       {data.source}: {plan.num_videos} videos, {len(plan.classes)} classes, "
+        f"{plan.num_groups} groups"
+        + ("" if dataset.groups_known else " (unknown: each file is taken as its own group)")
+    )
+    yield (
+        f"split      {plan.num_folds} outer folds, every video tested once"
+        if plan.num_folds > 1
+        else "split      one split into train, validation and test"
+    )
+    window = data.window
+    yield f"window     {window.span_s:g} s, {window.num_frames} frames, {data.views} views"
+    for arm in spec.arms:
+        searched = ", ".join(arm.search) or "nothing"
+        yield (
+            f"arm        {arm.name}: {arm.model}, searched {searched}; "
+            f"{plan.trials[arm.name]} trainings of up to {spec.budget.epochs} epochs"
+        )
+    if plan.trials["deployment"]:
+        yield f"deployment {plan.trials['deployment']} trainings of the champion on all data"
+    yield (
+        f"search     {plan.sampler}, {spec.resolved.trials} trials an arm and fold; winner: top "
+        f"{spec.resolved.rerun_top} x {spec.resolved.rerun_seeds} seeds; finals: "
+        f"{spec.resolved.final_seeds} seeds; value of time: {spec.resolved.time_seeds} seeds"
+    )
+    yield f"all        {plan.num_trials} trainings"
+    yield (
+        f"time       about {duration(plan.seconds_one_slot)} of training on one core, by "
+        "operations alone; after the first epochs the run itself says what is left"
+    )
+    free = shutil.disk_usage(home).free if home.exists() else shutil.disk_usage(Path.home()).free
+    yield (
+        f"disk       up to {plan.checkpoint_bytes / 2**30:.2f} GiB of checkpoints; "
+        f"{free / 2**30:.0f} GiB are free"
+    )
+    low, high = plan.resolvable_points
+    yield (
+        f"test       {plan.num_test_groups} groups, {plan.num_comparisons} comparisons "
+        f"({spec.comparisons}); smallest attainable p {plan.smallest_p:.2g}; resolves "
+        f"{low:.1f} to {high:.1f} points"
+    )
+    if high > COARSE_POINTS:
+        yield f"warning    less than {high:.0f} points may stay unresolved: more groups help"

@@ -29,7 +29,9 @@ def sampler_name(spec: StudySpec) -> str:
     return "quasi_random" if spec.resolved.trials <= QUASI_RANDOM_UP_TO else "tpe"
 
 
-def next_point(state: State, spec: StudySpec, arm: ArmSpec, fold: int, number: int) -> dict[str, Any]:
+def next_point(
+    state: State, spec: StudySpec, arm: ArmSpec, fold: int, number: int
+) -> dict[str, Any]:
     """Return the searched values of trial ``number`` (from 1) of ``arm`` in ``fold``.
 
     The first point is the arm's known-good `start` where it has one. A study that is resumed gets
@@ -118,7 +120,9 @@ def _unit_to_params(space: dict[str, BaseDistribution], unit: list[float]) -> di
 
 def _scaled(distribution: BaseDistribution, unit: float) -> Any:
     if isinstance(distribution, CategoricalDistribution):
-        return distribution.choices[min(int(unit * len(distribution.choices)), len(distribution.choices) - 1)]
+        return distribution.choices[
+            min(int(unit * len(distribution.choices)), len(distribution.choices) - 1)
+        ]
     assert isinstance(distribution, FloatDistribution | IntDistribution)
     low, high = distribution.low, distribution.high
     whole = isinstance(distribution, IntDistribution)

@@ -140,7 +140,9 @@ def _retries(state: State, spec: StudySpec) -> Iterator[Decision]:
 def _floors(state: State, spec: StudySpec) -> Iterator[Decision]:
     for fold in folds(state):
         if not state.select(kind="floors", fold=fold):
-            yield Propose("floors", "floors", fold, 1, seed_of(spec.search.seed, "floors", fold), {})
+            yield Propose(
+                "floors", "floors", fold, 1, seed_of(spec.search.seed, "floors", fold), {}
+            )
 
 
 def search_kind(fold: int) -> str:
@@ -148,9 +150,7 @@ def search_kind(fold: int) -> str:
     return "deploy_search" if fold == DEPLOY_FOLD else "search"
 
 
-def _search(
-    state: State, spec: StudySpec, fold: int, arms: list[str]
-) -> Iterator[Propose]:
+def _search(state: State, spec: StudySpec, fold: int, arms: list[str]) -> Iterator[Propose]:
     kind = search_kind(fold)
     counts: dict[str, int] = defaultdict(int)
     for trial in state.trials.values():
@@ -207,7 +207,7 @@ def decide_winner(arm: str, fold: int, top: list[Trial], reruns: list[Trial]) ->
     The maximum of many equal trials flatters itself (measurement.md 4), so the mean of a search
     run and its re-runs decides. An arm of which no trial was ever scored has winner None.
     """
-    table = []
+    table: list[dict[str, Any]] = []
     for trial in top:
         runs = [trial, *(run for run in reruns if run.parent == trial.trial)]
         scored = [run for run in runs if run.best_value is not None]
@@ -236,7 +236,9 @@ def _finals(state: State, spec: StudySpec) -> Iterator[Decision]:
                 yield Record("comparisons_declared", _declaration(spec))
                 return
             params = state.trials[winner["trial"]].params
-            yield from _runs(state, spec, winner, "final", "kept", spec.resolved.final_seeds, params)
+            yield from _runs(
+                state, spec, winner, "final", "kept", spec.resolved.final_seeds, params
+            )
             if model_entry(arm.model).uses_order:
                 yield from _runs(
                     state, spec, winner, "control", "shuffled", spec.resolved.time_seeds, params
@@ -339,5 +341,5 @@ def _best_until(trial: Trial, epoch: int, spec: StudySpec) -> float:
 
 
 def worst_value() -> float:
-    """Return what a diverged or collapsed trial is worth to the sampler: accuracy and F1 end at 0."""
+    """Return what a diverged or collapsed trial is worth: accuracy and F1 end at 0."""
     return 0.0

@@ -128,5 +128,3 @@ def _check_unchanged(before: dict[str, Any], now: dict[str, Any]) -> None:
                 f"{key} was {before[key][:12]}, is {now[key][:12]}",
                 "bring the videos back, or start a study of another name",
             )
-
-

@@ -118,7 +118,10 @@ def seconds_left(
         else:
             trials = [t for t in state.select(arm=arm) if t.fold != DEPLOY_FOLD]
         times = [
-            sum(e.metrics.get(key) or 0.0 for key in ("seconds_data", "seconds_step", "seconds_eval"))
+            sum(
+                e.metrics.get(key) or 0.0
+                for key in ("seconds_data", "seconds_step", "seconds_eval")
+            )
             for trial in trials
             for e in trial.epochs.values()
         ]
@@ -131,5 +134,3 @@ def seconds_left(
         epoch_s = median(times or everyone)
         total += max(0, count * spec.budget.epochs - epochs_done) * epoch_s
     return total / slots
-
-

@@ -4,14 +4,12 @@ The order: lock, ledger, data, trials (one Tuner, one queue), report. Running th
 does what is missing.
 """
 
-import contextlib
 import logging
 import os
 import shutil
 import signal
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +18,6 @@ from typing import Any
 
 from ray import tune
 
-from vidclass.errors import UserError
 from vidclass.sweep.adapters import EngineScheduler, EngineSearcher, registered
 from vidclass.sweep.cluster import cluster, scratch_folder, slots_of
 from vidclass.sweep.engine import Engine
@@ -121,13 +118,13 @@ def _directory_name(trial: Any) -> str:
     return f"{job['trial']}.{job['attempt']}"
 
 
-class _Silent(tune.ProgressReporter):  # type: ignore[misc]  # Ray ships no type hints for it
+class _Silent(tune.ProgressReporter):
     """Tune's own tables would be drawn over the screen."""
 
     def should_report(self, trials: list[Any], done: bool = False) -> bool:
         return False
 
-    def report(self, trials: list[Any], done: bool, *sys_info: dict[str, Any]) -> None:
+    def report(self, trials: list[Any], done: bool, *sys_info: str) -> None:
         """Say nothing."""
 
 

@@ -14,8 +14,10 @@ from vidclass.data.pipeline import Progress
 from vidclass.models import model_entry
 from vidclass.sweep.engine import Engine
 from vidclass.sweep.progress import Overview, overview
+from vidclass.sweep.spec import StudySpec
+from vidclass.sweep.state import State
 
-__all__ = ["Screen", "duration"]
+__all__ = ["Screen", "duration", "state_table"]
 
 _TERMINAL_REFRESH_S = 0.5
 _LINES_REFRESH_S = 15.0
@@ -83,30 +85,36 @@ class Screen:
             ended.set()
             thread.join()
             if engine.state.data:
-                self.say(_line(self._overview(engine)))
-
-    def _overview(self, engine: Engine) -> Overview:
-        uses_order = {arm.name: model_entry(arm.model).uses_order for arm in engine.spec.arms}
-        return overview(engine.state, engine.spec, self.slots, uses_order)
+                self.say(_line(_seen(engine.state, engine.spec, self.slots)))
 
     def _lines(self, ended: threading.Event) -> None:
         while not ended.wait(_LINES_REFRESH_S):
             if self._engine is not None and self._engine.state.data:
-                self.say(_line(self._overview(self._engine)))
+                self.say(_line(_seen(self._engine.state, self._engine.spec, self.slots)))
 
     def _table(self) -> Group | Text:
         engine = self._engine
         if engine is None or not engine.state.data:
             return Text(_data_line(self._data) if self._data else "starting ...")
-        seen = self._overview(engine)
-        table = Table(title=f"{engine.name}   stage: {seen.stage}", title_justify="left")
-        for column in ("arm", "running", "stopped early", "done", "of", "failed", "best validation"):
-            table.add_column(column, justify="left" if column == "arm" else "right")
-        for row in seen.rows:
-            best = "-" if row.best_valid is None else f"{row.best_valid:.3f}"
-            counts = (row.running, row.stopped, row.ended, row.planned, row.failed)
-            table.add_row(row.arm, *(str(count) for count in counts), best)
-        return Group(table, Text(_line(seen)))
+        return state_table(engine.name, engine.state, engine.spec, self.slots)
+
+
+def _seen(state: State, spec: StudySpec, slots: int) -> Overview:
+    uses_order = {arm.name: model_entry(arm.model).uses_order for arm in spec.arms}
+    return overview(state, spec, slots, uses_order)
+
+
+def state_table(name: str, state: State, spec: StudySpec, slots: int) -> Group:
+    """Return the table of arms and the line of totals."""
+    seen = _seen(state, spec, slots)
+    table = Table(title=f"{name}   stage: {seen.stage}", title_justify="left")
+    for column in ("arm", "running", "stopped early", "done", "of", "failed", "best validation"):
+        table.add_column(column, justify="left" if column == "arm" else "right")
+    for row in seen.rows:
+        best = "-" if row.best_valid is None else f"{row.best_valid:.3f}"
+        counts = (row.running, row.stopped, row.ended, row.planned, row.failed)
+        table.add_row(row.arm, *(str(count) for count in counts), best)
+    return Group(table, Text(_line(seen)))
 
 
 def _line(seen: Overview) -> str:

@@ -1,12 +1,20 @@
 """The study file: what is compared, on which data, under which budget. Data only, never code.
 
-Every field has its meaning beneath it. ``vidclass.sweep.load`` reads a file into a ``StudySpec`` and
-tells all mistakes at once, with their lines.
+Every field has its meaning beneath it. ``vidclass.sweep.load`` reads a file into a ``StudySpec``
+and tells all mistakes at once, with their lines.
 """
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    StringConstraints,
+    Tag,
+    model_validator,
+)
 
 from vidclass.data.frame_store import StoreOptions
 from vidclass.data.transforms import Augment
@@ -66,7 +74,7 @@ class DataSpec(_Spec):
     seed: int = Field(0, ge=0)
     """Seed with which moving_shapes is made."""
     group_pattern: str | None = None
-    """Regular expression whose first bracket takes the group from a file name, where no groups.csv is."""
+    """Regular expression whose first bracket is the group in a file name; without a groups.csv."""
     store: StoreOptions = StoreOptions()
     """Size and rate at which frames are stored."""
     window: WindowSpec = WindowSpec()
@@ -106,6 +114,13 @@ class RangeSpec(_Spec):
         return self
 
 
+# told apart by form, so that a mistake in a range is not also told as "not a list"
+SearchedSpec = Annotated[
+    Annotated[RangeSpec, Tag("range")] | Annotated[list[Any], Tag("choice"), Field(min_length=1)],
+    Discriminator(lambda value: "choice" if isinstance(value, list) else "range"),
+]
+
+
 class ArmSpec(_Spec):
     """One side of the comparison: a model, what is fixed of it and what is searched."""
 
@@ -115,7 +130,7 @@ class ArmSpec(_Spec):
     """A registered model (`vidclass models`)."""
     fixed: dict[str, Any] = {}
     """Model options and training fields that never change."""
-    search: dict[str, RangeSpec | list[Any]] = {}
+    search: dict[str, SearchedSpec] = {}
     """Searched model options and training fields."""
     start: dict[str, Any] = {}
     """A known-good first point of the search."""
@@ -220,7 +235,7 @@ class StudySpec(_Spec):
     """Equal budget of the arms."""
     search: SearchSpec = SearchSpec()
     """Sampler and halving."""
-    arms: tuple[ArmSpec, ...] = Field(min_length=1)
+    arms: tuple[ArmSpec, ...]
     """The sides of the comparison."""
     primary: PrimarySpec = PrimarySpec()
     """The figure of the verdict."""

@@ -11,7 +11,17 @@ from typing import Any
 
 from vidclass.sweep.ledger import Event, read_events
 
-__all__ = ["ENDED_WELL", "Attempt", "Epoch", "Final", "State", "Trial", "apply", "replay", "fold_in"]
+__all__ = [
+    "ENDED_WELL",
+    "Attempt",
+    "Epoch",
+    "Final",
+    "State",
+    "Trial",
+    "apply",
+    "replay",
+    "fold_in",
+]
 
 ENDED_WELL = frozenset({"completed", "stopped"})
 """Statuses of a trial whose scores count; the others are failures, divergence and collapse."""

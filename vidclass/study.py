@@ -1,0 +1,238 @@
+"""Studies from Python: run one, read its tables, use its best model on a video.
+
+>>> import vidclass
+>>> study = vidclass.load_study("fusion_study")  # doctest: +SKIP
+>>> study.best_model().predict("some.mp4")  # doctest: +SKIP
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import torch
+
+from vidclass.data.decode import decode
+from vidclass.data.frame_store import FrameStore
+from vidclass.errors import UserError
+from vidclass.home import home, studies_folder
+from vidclass.sweep.engine import job_data
+from vidclass.sweep.job import build_model, clip_dataset, transform_of
+from vidclass.sweep.policy import DEPLOY_FOLD
+from vidclass.sweep.state import State, Trial, replay
+from vidclass.training.checkpoints import CheckpointFolder
+from vidclass.training.evaluate import evaluate
+
+__all__ = ["BestModel", "Study", "load_study", "run_study"]
+
+
+def load_study(name: str) -> "Study":
+    """Return the study ``name`` of the home folder.
+
+    Raises:
+        UserError: when there is none; it names those that there are.
+    """
+    folder = studies_folder(home()) / name
+    if not (folder / "ledger.jsonl").exists():
+        there = sorted(path.parent.name for path in studies_folder(home()).glob("*/ledger.jsonl"))
+        raise UserError(
+            "a study is known by its folder's name in the home folder",
+            name,
+            f"one of: {', '.join(there)}" if there else "run one: python -m vidclass.sweep smoke",
+        )
+    return Study(name, folder)
+
+
+def run_study(
+    study: str,
+    *,
+    data: str | None = None,
+    profile: str | None = None,
+    smoke: bool = False,
+    overrides: Sequence[str] = (),
+    plugins: Sequence[str] = (),
+) -> "Study":
+    """Run (or continue) a study as ``python -m vidclass.sweep`` does, and return it.
+
+    Args:
+        study: a study file, or the name of one.
+        data: folder of videos that replaces the file's.
+        profile: ``laptop`` or ``full``.
+        smoke: the whole path in about a minute.
+        overrides: ``a.b=c`` each.
+        plugins: Python files or modules with own models.
+
+    Raises:
+        UserError: for every mistake that the user can mend.
+    """
+    from vidclass.sweep.commands import run_and_report  # needs Ray, which reading a study does not
+
+    return load_study(
+        run_and_report(
+            study,
+            data=data,
+            profile=profile,
+            smoke=smoke,
+            overrides=tuple(overrides),
+            plugins=tuple(plugins),
+            out=None,
+        ).name
+    )
+
+
+@dataclass(frozen=True)
+class Study:
+    """A study as its folder tells it, running or ended."""
+
+    name: str
+    folder: Path
+
+    @property
+    def state(self) -> State:
+        """All that its ledger says, read now."""
+        return replay(self.folder / "ledger.jsonl")
+
+    def trials(self) -> pd.DataFrame:
+        """Return one row a trial: what was asked for, how it ended, its searched values."""
+        rows = [_trial_row(trial) for trial in self.state.trials.values()]
+        return pd.DataFrame(rows)
+
+    def results(self) -> pd.DataFrame:
+        """Return one row a scoring of the test set: finals, controls and floors."""
+        state = self.state
+        rows: list[dict[str, Any]] = [
+            {
+                "arm": final.arm,
+                "variant": final.variant,
+                "fold": final.fold,
+                "seed": final.seed,
+                "trial": final.trial,
+                **final.metrics,
+            }
+            for final in state.finals.values()
+        ]
+        rows += [
+            {"arm": name, "variant": "floor", "fold": fold, **event["metrics"]}
+            for (fold, name), event in state.floors.items()
+        ]
+        return pd.DataFrame(rows)
+
+    def best_model(self, arm: str | None = None) -> "BestModel":
+        """Return a trained model to use on new videos.
+
+        The deployment model where the study has outer folds, else the final of ``arm`` (default:
+        the champion, chosen on validation) whose validation score is best.
+
+        Raises:
+            UserError: when the study has not trained such a model yet.
+        """
+        state = self.state
+        wanted = arm or (state.champion or {}).get("arm")
+        trained = [t for t in state.trials.values() if t.arm == wanted and t.ended_well]
+        candidates = [t for t in trained if t.kind == "deploy"] or [
+            t for t in trained if t.kind == "final" and t.best_checkpoint
+        ]
+        if not candidates:
+            raise UserError(
+                "a model can be used once its study has trained the finals of its arm",
+                f"{self.name}, arm {wanted or 'not chosen yet'}",
+                f"python -m vidclass.sweep {self.name}",
+            )
+        best = max(candidates, key=lambda trial: (trial.kind == "deploy", trial.best_value or 0.0))
+        return BestModel.of(self, state, best)
+
+
+def _trial_row(trial: Trial) -> dict[str, Any]:
+    return {
+        "trial": trial.trial,
+        "kind": trial.kind,
+        "arm": trial.arm,
+        "fold": trial.fold,
+        "seed": trial.seed,
+        "status": trial.status or "running",
+        "epochs": len(trial.epochs),
+        "best_epoch": trial.best_epoch,
+        "best_value": trial.best_value,
+        "seconds": trial.seconds,
+        **{f"param_{key}": value for key, value in trial.params.items()},
+    }
+
+
+@dataclass(frozen=True)
+class BestModel:
+    """A trained model with all that is needed to use it on a file."""
+
+    study: str
+    trial: str
+    classes: tuple[str, ...]
+    model: torch.nn.Module
+    job: dict[str, Any]
+    store: dict[str, Any]
+
+    @classmethod
+    def of(cls, study: Study, state: State, trial: Trial) -> "BestModel":
+        """Return the model of ``trial``, its weights read back and verified."""
+        job = {
+            **job_data(state),
+            "config": trial.config,
+            "seed": trial.seed,
+            "fold": DEPLOY_FOLD,
+            "variant": "kept",
+        }
+        model = build_model(job)
+        assert trial.best_checkpoint is not None
+        weights = CheckpointFolder(study.folder / "checkpoints" / trial.trial).load_weights(
+            trial.best_checkpoint
+        )
+        model.load_state_dict(weights)
+        return cls(
+            study=study.name,
+            trial=trial.trial,
+            classes=tuple(state.data["classes"]),
+            model=model.eval(),
+            job=job,
+            store=state.spec["data"]["store"],
+        )
+
+    def predict(self, *videos: str | Path) -> pd.DataFrame:
+        """Return one row a video: its path, the class, and the probability of every class.
+
+        Decoding, window and preprocessing are those of the study.
+
+        Raises:
+            DecodeError: for a file that can't be decoded, with the reason.
+        """
+        decoded = {str(path): decode(path, **self.store) for path in videos}
+        table = pd.DataFrame({"video_id": list(decoded), "label_id": 0, "group": list(decoded)})
+        data = clip_dataset(self.job, _MemoryStore(decoded), table, order="kept")
+        predicted = evaluate(
+            self.model,
+            data,
+            transform=transform_of(self.job),
+            batch_size=16,
+            device=torch.device("cpu"),
+        )
+        probabilities = pd.DataFrame(predicted.prob_NK, columns=list(self.classes))
+        named = [self.classes[k] for k in predicted.prob_NK.argmax(axis=1)]
+        return pd.concat(
+            [pd.DataFrame({"video": list(decoded), "prediction": named}), probabilities], axis=1
+        )
+
+
+class _MemoryStore(FrameStore):
+    """Decoded videos that need no file: what ``ClipDataset`` asks of a store, and no more."""
+
+    def __init__(self, decoded: dict[str, tuple[npt.NDArray[np.uint8], float]]) -> None:
+        rows = [
+            (name, "memory", 0, *frames.shape[:3], fps) for name, (frames, fps) in decoded.items()
+        ]
+        columns = ["video_id", "shard", "offset", "T", "H", "W", "fps"]
+        super().__init__(Path(), pd.DataFrame(rows, columns=columns))
+        self._decoded = decoded
+
+    def frames(self, video_id: str) -> npt.NDArray[np.uint8]:
+        """Return the frames of a decoded video, uint8 ``[T, H, W, 3]``."""
+        return self._decoded[video_id][0]

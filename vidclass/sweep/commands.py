@@ -1,0 +1,219 @@
+"""What the verbs of ``vidclass sweep`` do; ``__main__`` only wires them to the command line."""
+
+import os
+import signal
+import socket
+import time
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from vidclass.errors import UserError
+from vidclass.home import home, studies_folder
+from vidclass.plugins import load_plugin
+from vidclass.report.render import Rendered, render_report
+from vidclass.study import load_study
+from vidclass.sweep.load import LoadedStudy, load_study_file, packaged_studies
+from vidclass.sweep.lock import driver_of
+from vidclass.sweep.plan import plan_lines
+from vidclass.sweep.runner import Outcome, run
+from vidclass.sweep.screen import Screen, duration, state_table
+from vidclass.sweep.spec import StudySpec
+from vidclass.sweep.state import replay
+from vidclass.tracking.store import ui_command
+
+__all__ = [
+    "list_command",
+    "logs_command",
+    "run_and_report",
+    "run_command",
+    "status_command",
+    "stop_command",
+    "sync_command",
+]
+
+EXIT_INTERRUPTED = 130
+EXIT_LIMIT = 3
+"""The study ended at a limit of its budget: there is a report, but not all that was planned."""
+
+
+def run_command(
+    study: str,
+    *,
+    data: str | None,
+    profile: str | None,
+    overrides: tuple[str, ...],
+    smoke: bool,
+    dry_run: bool,
+    plugins: tuple[str, ...],
+    out: Path,
+) -> int:
+    """Run or continue a study, or show its plan; return the exit code."""
+    if dry_run:
+        for plugin in plugins:
+            load_plugin(plugin)
+        loaded = load_study_file(
+            study, profile=profile, data=data, smoke=smoke, overrides=overrides
+        )
+        screen = Screen()
+        for line in plan_lines(loaded, home()):
+            screen.say(line)
+        return 0
+    outcome = run_and_report(
+        study,
+        data=data,
+        profile=profile,
+        smoke=smoke,
+        overrides=overrides,
+        plugins=plugins,
+        out=out,
+    )
+    if outcome.interrupted:
+        return EXIT_INTERRUPTED
+    return 0 if outcome.reason == "complete" else EXIT_LIMIT
+
+
+def run_and_report(
+    study: str,
+    *,
+    data: str | None,
+    profile: str | None,
+    overrides: tuple[str, ...],
+    smoke: bool,
+    plugins: tuple[str, ...],
+    out: Path | None,
+) -> Outcome:
+    """Run what is left of a study, write its report and say how it ended.
+
+    Args:
+        study: a study file, or the name of one.
+        data: folder of videos that replaces the file's.
+        profile: the study's profile instead of the file's.
+        overrides: ``a.b=c`` each.
+        smoke: whether to run the one-minute version.
+        plugins: Python files or modules with own models.
+        out: the folder to which the report is copied, as ``out/NAME``; None copies nothing.
+    """
+    # the same file must be found from every trial, whose working folder is another
+    plugins = tuple(str(Path(p).resolve()) if p.endswith(".py") else p for p in plugins)
+    for plugin in plugins:
+        load_plugin(plugin)
+    loaded = load_study_file(study, profile=profile, data=data, smoke=smoke, overrides=overrides)
+    screen = Screen()
+    screen.say(f"study {loaded.name} ({loaded.source}), profile {loaded.spec.profile}")
+    outcome = run(loaded, home(), screen, plugins=plugins)
+    if outcome.interrupted:
+        screen.say("interrupted: nothing that was reported is lost. To go on, run the same again.")
+        return outcome
+    started = time.monotonic()
+    rendered = render_report(
+        outcome.folder, home(), out=out / loaded.name if out is not None else None
+    )
+    _closing_lines(screen, loaded, outcome, rendered, time.monotonic() - started)
+    return outcome
+
+
+def _closing_lines(
+    screen: Screen, loaded: LoadedStudy, outcome: Outcome, rendered: Rendered, report_s: float
+) -> None:
+    state = replay(outcome.folder / "ledger.jsonl")
+    screen.say("")
+    screen.say(f"[bold]{rendered.verdict}[/bold]")
+    if outcome.reason != "complete":
+        screen.say(f"The study ended early: {outcome.reason}. Run the same again to go on.")
+    times = state.data.get("seconds", {})
+    parts = [f"data {duration(times.get('all'))}"] if times else []
+    parts += [f"trials {duration(state.seconds - times.get('all', 0.0))}"]
+    parts += [f"report {duration(report_s)}"]
+    screen.say(f"time     {duration(state.seconds + report_s)}: {', '.join(parts)}")
+    screen.say(f"report   {rendered.html}")
+    screen.say(f"runs     {' '.join(ui_command(home()))}   (or: vidclass ui)")
+    if state.champion is not None:
+        screen.say(
+            'use it   python -c "import vidclass; '
+            f"print(vidclass.load_study('{loaded.name}').best_model().predict('VIDEO.mp4'))\""
+        )
+
+
+def list_command() -> None:
+    """Print the studies of the home folder and the study files that can be run."""
+    console = Console()
+    table = Table("study", "state", "trials", "worked", title="studies", title_justify="left")
+    for ledger in sorted(studies_folder(home()).glob("*/ledger.jsonl")):
+        state = replay(ledger)
+        running = driver_of(ledger.parent)
+        told = "running" if running else state.end_reason or "to be continued"
+        table.add_row(ledger.parent.name, told, str(len(state.trials)), duration(state.seconds))
+    console.print(table)
+    files = Table("name", "title", title="study files", title_justify="left")
+    for name, _ in packaged_studies():
+        files.add_row(name, load_study_file(name).spec.title)
+    console.print(files)
+
+
+def status_command(study: str) -> None:
+    """Print how far a study is."""
+    found = load_study(study)
+    state = found.state
+    console = Console()
+    if state.data:
+        spec = StudySpec.model_validate(state.spec)
+        console.print(state_table(found.name, state, spec, state.started["slots"]))
+    driver = driver_of(found.folder)
+    if driver:
+        console.print(f"running: pid {driver['pid']} on {driver['host']}")
+    else:
+        console.print(state.end_reason or "not running; the run command continues it")
+
+
+def stop_command(study: str) -> None:
+    """Interrupt the driver of a study, as Ctrl-C would.
+
+    Raises:
+        UserError: when nobody runs it, or its driver is on another machine.
+    """
+    found = load_study(study)
+    driver = driver_of(found.folder)
+    if driver is None:
+        raise UserError("only a running study can be stopped", study, "nothing: it is not running")
+    if driver["host"] != socket.gethostname():
+        raise UserError(
+            "a study is stopped on the machine of its driver",
+            f"{study} runs on {driver['host']}, pid {driver['pid']}",
+            f"run the same command on {driver['host']}",
+        )
+    os.kill(int(str(driver["pid"])), signal.SIGTERM)
+    Console().print(f"asked pid {driver['pid']} to stop; the run command continues the study")
+
+
+def logs_command(study: str, trial: str, *, follow: bool) -> None:
+    """Print the output of a trial.
+
+    Raises:
+        UserError: when the study has no such trial.
+    """
+    found = load_study(study)
+    path = found.folder / "logs" / f"{trial}.log"
+    if trial not in found.state.trials:
+        raise UserError("logs are of a trial of the study", trial, f"one of those in {path.parent}")
+    position = 0
+    while True:
+        if path.exists():
+            with path.open("rb") as log:
+                log.seek(position)
+                text = log.read()
+            position += len(text)
+            print(text.decode(errors="replace"), end="", flush=True)
+        if not follow or found.state.trials[trial].ended:
+            return
+        time.sleep(0.5)
+
+
+def sync_command(study: str) -> None:
+    """Write a study's ledger into MLflow."""
+    from vidclass.tracking.writer import sync  # MLflow takes two seconds to import
+
+    found = load_study(study)
+    sync(found.folder, home(), found.name)
+    Console().print(f"MLflow holds what the ledger of {study} says")
