@@ -24,7 +24,7 @@ def test_the_pages_open_on_the_store_in_use(home: Path) -> None:
         assert process.stdout is not None
         told = process.stdout.readline()
         assert "mlflow ui --backend-store-uri" in told and str(home / "mlflow.db") in told
-        deadline = time.monotonic() + 90
+        deadline = time.monotonic() + 150
         page = b""
         while time.monotonic() < deadline and not page:
             try:
@@ -36,3 +36,4 @@ def test_the_pages_open_on_the_store_in_use(home: Path) -> None:
     finally:
         os.killpg(process.pid, signal.SIGINT)
         assert process.wait(20) == 0
+        process.stdout.close()
