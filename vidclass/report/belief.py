@@ -1,0 +1,218 @@
+"""May you believe it? One light for each way in which a comparison can deceive."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from vidclass.data.splits import check_leakage
+from vidclass.errors import UserErrors
+from vidclass.report.collect import StudyTables
+from vidclass.report.cost import arm_costs
+from vidclass.report.table import joined, plural, without_paths
+
+__all__ = ["EQUIVALENCE_MARGIN", "Light", "lights", "num_padded"]
+
+EQUIVALENCE_MARGIN = 0.025
+"""How far above chance an upper bound may lie for a figure to count as chance (measurement.md 9)."""
+MOSTLY_COLLAPSED = 0.5
+
+Colour = Literal["green", "amber", "red"]
+WORDS: Mapping[Colour, tuple[str, str]] = {
+    "green": ("●", "fine"),
+    "amber": ("▲", "mind this"),
+    "red": ("■", "problem"),
+}
+
+
+@dataclass(frozen=True)
+class Light:
+    """One question, its answer as a colour with a word and a sign, and the reason."""
+
+    name: str
+    colour: Colour
+    reason: str
+    anchor: str = ""
+
+    @property
+    def sign(self) -> str:
+        """The sign that stands for the colour."""
+        return WORDS[self.colour][0]
+
+    @property
+    def word(self) -> str:
+        """The word that stands for the colour."""
+        return WORDS[self.colour][1]
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """A score with its 95 % interval; NaN bounds where too few groups allow none."""
+
+    estimate: float
+    low: float
+    high: float
+
+
+def lights(
+    tables: StudyTables, metadata: Bounds | None, chance: float
+) -> list[Light]:
+    """Return the lights of a study whose data are ready.
+
+    Args:
+        tables: the study.
+        metadata: score of the floor that sees no pixel; None before it ran.
+        chance: score of a blind guess.
+    """
+    return [
+        _disjoint(tables),
+        _groups_known(tables),
+        _metadata(metadata, chance),
+        _exposure(tables),
+        _quarantined(tables),
+        _failures(tables),
+        _equal_budget(tables),
+        _padded(tables),
+        _whole(tables),
+    ]
+
+
+def _disjoint(tables: StudyTables) -> Light:
+    name = "Groups disjoint"
+    try:
+        check_leakage(tables.splits, tables.manifest)
+    except UserErrors as found:
+        return Light(name, "red", f"{found.errors[0]}", "protocol")
+    groups = plural(int(tables.state.data["num_groups"]), "group")
+    folds = f" in any of {tables.num_folds} folds" if tables.num_folds > 1 else ""
+    reason = f"none of {groups}, and no copy of a file, is in two splits{folds}"
+    return Light(name, "green", reason, "protocol")
+
+
+def _groups_known(tables: StudyTables) -> Light:
+    if tables.state.data["groups_known"]:
+        return Light("Groups known", "green", "the data set names its groups", "protocol")
+    reason = "groups unknown: each file counts as its own group; cuts of one recording may leak"
+    return Light("Groups known", "amber", reason, "protocol")
+
+
+def _metadata(metadata: Bounds | None, chance: float) -> Light:
+    name = "File tells nothing"
+    if metadata is None:
+        return Light(name, "amber", "the metadata-only floor has not been scored yet", "floors")
+    told = f"size, rate and length of the file alone score {100 * metadata.estimate:.1f} %"
+    if not np.isfinite(metadata.low):
+        reason = f"{told} (chance {100 * chance:.1f} %); too few groups for an interval"
+        return Light(name, "amber", reason, "floors")
+    told += f" (95 % {100 * metadata.low:.1f} to {100 * metadata.high:.1f}, chance"
+    told += f" {100 * chance:.1f} %)"
+    if metadata.low > chance:
+        reason = f"{told}: the label can be read off the file without looking at a pixel"
+        return Light(name, "red", reason, "floors")
+    if metadata.high < chance + EQUIVALENCE_MARGIN:
+        return Light(name, "green", f"{told}: equivalent to chance", "floors")
+    reason = f"{told}: not above chance, and not shown to be equal to it"
+    return Light(name, "amber", reason, "floors")
+
+
+def _exposure(tables: StudyTables) -> Light:
+    name = "Test exposure"
+    exposure = tables.exposure
+    if exposure is None or exposure.first_at is None:
+        return Light(name, "green", "this test set has never been scored", "protocol")
+    own = len(tables.state.finals)
+    told = f"this test set was {exposure.told()}"
+    if exposure.studies > 1:
+        reason = f"{told}: choices made after an earlier look flatter the score"
+        return Light(name, "amber", reason, "protocol")
+    if exposure.scored > own:
+        reason = f"{told}, {exposure.scored - own} of them before this ledger"
+        return Light(name, "amber", reason, "protocol")
+    reason = f"{told}: only the finals and controls of this study, once each"
+    return Light(name, "green", reason, "protocol")
+
+
+def _quarantined(tables: StudyTables) -> Light:
+    name = "Quarantined videos"
+    bad = int(tables.state.data["num_quarantined"])
+    whole = len(tables.manifest)
+    share = bad / max(whole, 1)
+    limit = tables.spec.data.quarantine_limit
+    told = f"{bad:,} of {plural(whole, 'video')} ({100 * share:.1f} %) could not be used"
+    if not bad:
+        return Light(name, "green", f"all {plural(whole, 'video')} could be read", "protocol")
+    reasons = tables.manifest.loc[tables.manifest["status"] != "ok", "reason"].value_counts()
+    told += f"; most often: {without_paths(str(reasons.index[0]))}" if len(reasons) else ""
+    colour: Colour = "red" if share > limit else "amber"
+    return Light(name, colour, f"{told}; limit {100 * limit:g} %", "protocol")
+
+
+def _failures(tables: StudyTables) -> Light:
+    name = "Failed and collapsed trials"
+    costs = arm_costs(tables)
+    told, worst = [], 0.0
+    for arm, row in costs.iterrows():
+        bad = [
+            f"{int(row[kind])} {kind}" for kind in ("collapsed", "diverged", "failed") if row[kind]
+        ]
+        if bad:
+            told.append(f"{arm} {joined(bad)} of {int(row['searched'])}")
+            lost = float(row["collapsed"] + row["diverged"] + row["failed"])
+            worst = max(worst, lost / max(float(row["searched"]), 1.0))
+    if not told:
+        return Light(name, "green", "no search trial failed, diverged or collapsed", "trials")
+    colour: Colour = "red" if worst > MOSTLY_COLLAPSED else "amber"
+    return Light(name, colour, f"search trials: {'; '.join(told)}", "trials")
+
+
+def _equal_budget(tables: StudyTables) -> Light:
+    name = "Equal budget"
+    searched = tables.trials[(tables.trials["kind"] == "search")]
+    cells = pd.MultiIndex.from_product([tables.arms, range(tables.num_folds)])
+    counts = searched.groupby(["arm", "fold"]).size().reindex(cells, fill_value=0)
+    dimensions = ", ".join(f"{arm.name} {len(arm.search)}" for arm in tables.spec.arms)
+    each = tables.spec.resolved.trials
+    planned = set(searched.get("epochs_planned", pd.Series(dtype=int)))
+    where = "an arm and fold" if tables.num_folds > 1 else "an arm"
+    epochs = plural(tables.spec.budget.epochs, "epoch")
+    told = f"{plural(each, 'trial')} of at most {epochs} {where}; searched dimensions: {dimensions}"
+    if (counts == each).all() and len(planned) <= 1:
+        return Light(name, "green", told, "trials")
+    found = f"{int(counts.min())} to {int(counts.max())} trials {where}"
+    if tables.partial and len(planned) <= 1:
+        return Light(name, "amber", f"so far {found}; planned: {told}", "trials")
+    return Light(name, "red", f"found {found}; planned: {told}", "trials")
+
+
+def num_padded(tables: StudyTables) -> int:
+    """Return how many usable videos are shorter than the window, so that frames are repeated."""
+    window = tables.spec.data.window
+    usable = tables.manifest[tables.manifest["status"] == "ok"]
+    last_s = window.span_s * (window.num_frames - 1) / window.num_frames
+    wanted = np.rint(last_s * usable["fps"])
+    return int((wanted > usable["num_frames"] - 1).sum())
+
+
+def _padded(tables: StudyTables) -> Light:
+    padded = num_padded(tables)
+    span = f"the window of {tables.spec.data.window.span_s:g} s"
+    if not padded:
+        return Light("Videos padded", "green", f"every video is as long as {span}", "protocol")
+    usable = int((tables.manifest["status"] == "ok").sum())
+    reason = f"{padded:,} of {plural(usable, 'video')} are shorter than {span}: "
+    return Light("Videos padded", "amber", reason + "their last frame is repeated", "protocol")
+
+
+def _whole(tables: StudyTables) -> Light:
+    name = "Study complete"
+    if tables.unreadable:
+        reason = f"{plural(len(tables.unreadable), 'prediction file')} missing in the folder"
+        return Light(name, "amber", f"{reason}, first {tables.unreadable[0]}", "trials")
+    if not tables.partial:
+        return Light(name, "green", "all that was planned has been run", "trials")
+    running = plural(len(tables.state.running), "trial")
+    ended = tables.state.end_reason
+    told = f"ended early: {ended}" if ended else f"not ended yet, {running} unfinished"
+    return Light(name, "amber", f"partial study: {without_paths(told)}", "trials")

@@ -1,0 +1,289 @@
+"""The protocol box, the sweep table, the fold table, and the words of the page in one line each."""
+
+import time
+from typing import Any
+
+import pandas as pd
+
+from vidclass.report.behaviour import PERTURBATIONS, perturbed, swap_rates
+from vidclass.report.collect import StudyTables
+from vidclass.report.table import (
+    Cell,
+    Column,
+    Table,
+    amount,
+    count,
+    missing,
+    percent,
+    plural,
+    text,
+    without_paths,
+)
+from vidclass.sweep.points import sampler_name
+
+__all__ = [
+    "FEATURES_NOTE",
+    "FLOORS_EXPLAINED",
+    "GLOSSARY",
+    "fold_table",
+    "perturbation_table",
+    "protocol_rows",
+    "reproduce_command",
+    "swap_table",
+    "trial_table",
+]
+
+HASH_LENGTH = 12
+
+FLOORS_EXPLAINED = {
+    "majority": "always names the most frequent class of the training videos",
+    "metadata": "sees width, height, duration, frame count, rate and bitrate; no pixel",
+    "middle_frame": "frozen features of the window's middle frame, logistic regression",
+    "bag_of_frames": "mean and spread of frozen features over the window's frames, logistic "
+    "regression; knows no order of frames",
+    "bag_with_differences": "the same and the size of change between neighbouring frames; knows "
+    "speed, not direction",
+}
+"""What each floor sees."""
+
+FEATURES_NOTE = (
+    "Frozen features are an 8 x 8 colour grid and gradient orientation histograms of a 32 x 32 "
+    "frame; no trained weights are used. Floors are fitted on train and validation together, since "
+    "nothing in them is tuned."
+)
+
+GLOSSARY = {
+    "arm": "one side of the comparison: an architecture with what is searched in it",
+    "floor": "a simple score that needs no architecture; no arm is good unless it beats the best",
+    "chance": "what naming the most frequent class of the test set scores (macro F1: 1 / classes)",
+    "group": "what is independent: a recording, an animal, a source film; never cut by a split",
+    "fold": "one division of all videos; with several, every video is tested exactly once",
+    "validation": "videos that choose checkpoints, winners and the champion; never the test set",
+    "test": "videos that tuning never sees, scored once by each final and control",
+    "final": "the winner of an arm trained again on a fresh seed and scored on test",
+    "control": "the same training with shuffled frames, for the value of time",
+    "95 % interval": "Korn-Graubard: exact binomial with the effective number of groups",
+    "paired difference": "two scores on the same videos, one minus the other; groups and seeds vary",
+    "Holm's p": "the p value after correction for all comparisons that were declared beforehand",
+    "value of time": "an arm minus the same arm trained and tested on shuffled frames",
+    "macro F1": "mean over classes of the harmonic mean of precision and recall",
+    "clip and video level": "a clip is one window; a video's probabilities are the mean of its clips",
+    "GMACs": "10^9 multiply-accumulates a clip, as published (PyTorch's counter prints twice as many)",
+    "data wait": "share of a training's time in which no step ran because clips were being read",
+    "collapse": "macro recall and AUC both at chance after warm-up; a result, not an accident",
+    "quarantined": "a video that could not be read, left out with its reason",
+}
+
+
+def reproduce_command(tables: StudyTables) -> str:
+    """Return the one command that runs the study again."""
+    told = tables.state.started.get("command")
+    return without_paths(str(told)) if told else f"python -m vidclass.sweep {tables.name}"
+
+
+def protocol_rows(tables: StudyTables, held_out: str) -> list[tuple[str, str]]:
+    """Return the protocol as (question, answer).
+
+    Args:
+        tables: a study whose data are ready.
+        held_out: how the test videos were chosen, as a sentence part.
+    """
+    state, spec = tables.state, tables.spec
+    data, budget, started = spec.data, spec.resolved, state.started
+    return [
+        ("Data", without_paths(_source(tables))),
+        ("Content hash", str(state.data["content_hash"])[:HASH_LENGTH]),
+        ("Split", f"{held_out}; hash {str(state.data['split_hash'])[:HASH_LENGTH]}"),
+        ("Store", f"{str(state.data['store_key'])[:HASH_LENGTH]}"),
+        ("Study file", f"hash {str(started.get('spec_hash', ''))[:HASH_LENGTH]}"),
+        ("Unit of independence", f"{spec.primary.unit} ({state.data['num_groups']:,} of them)"),
+        ("Primary figure", f"{spec.primary.metric} at {spec.primary.level} level"),
+        ("Comparisons", f"{spec.comparisons.replace('_', ' ')}; {_registered(tables)}"),
+        (
+            "Window",
+            f"{data.window.span_s:g} s, {plural(data.window.num_frames, 'frame')}; "
+            f"{data.input_size} x {data.input_size} px, geometry {data.geometry}",
+        ),
+        ("Views", f"{plural(data.views, 'clip')} a test video"),
+        (
+            "Budget",
+            f"{plural(budget.trials, 'trial')} x at most {plural(spec.budget.epochs, 'epoch')} an "
+            f"arm{' and fold' if tables.num_folds > 1 else ''}; sampler "
+            f"{sampler_name(spec).replace('_', ' ')}; halving {_halving(tables)}",
+        ),
+        (
+            "Winner of an arm",
+            f"best mean of the top {budget.rerun_top} x {plural(budget.rerun_seeds, 'seed')} on "
+            "validation, the search run counted",
+        ),
+        (
+            "Seeds",
+            f"{plural(budget.final_seeds, 'fresh seed')} a final, {budget.time_seeds} a control; "
+            f"all derived from {spec.search.seed}",
+        ),
+        ("Refit", "no: trained on train, validation chooses the checkpoint, test scored once"),
+        ("Ran with", _ran_with(tables)),
+        ("Again", reproduce_command(tables)),
+    ]
+
+
+def _source(tables: StudyTables) -> str:
+    data = tables.spec.data
+    if data.source == "moving_shapes":
+        return f"moving_shapes, preset {data.preset}, seed {data.seed}; made by vidclass"
+    return f"{data.source.rstrip('/').rpartition('/')[2]} (own videos)"
+
+
+def _registered(tables: StudyTables) -> str:
+    declared = tables.state.declared
+    if declared is None:
+        return "not declared yet"
+    finals = [final.time for final in tables.state.finals.values()]
+    when = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(declared["time"]))
+    told = f"declared {when}, hash {declared['hash'][:HASH_LENGTH]}"
+    if not finals:
+        return f"{told}, before any final"
+    before = min(finals) >= declared["time"]
+    return f"{told}, {'before' if before else 'AFTER'} the first final was scored"
+
+
+def _halving(tables: StudyTables) -> str:
+    halving = tables.spec.search.halving
+    if halving is None:
+        return "off"
+    return f"from epoch {halving.min_epochs}, the best 1/{halving.reduction} goes on"
+
+
+def _ran_with(tables: StudyTables) -> str:
+    started = tables.state.started
+    hardware = started.get("hardware") or {}
+    parts = [
+        f"{key.replace('_', ' ')} {value:g}" if isinstance(value, float) else f"{key} {value}"
+        for key, value in hardware.items()
+        if isinstance(value, str | int | float) and value not in ("", 0)
+    ]
+    slots = plural(int(started.get("slots") or 1), "slot")
+    worked = f"{tables.state.seconds / 60:.1f} minutes of wall time"
+    told = [f"vidclass {started.get('version', '')}", f"profile {tables.spec.profile}", *parts]
+    return without_paths(", ".join([*told, slots, worked]))
+
+
+def trial_table(tables: StudyTables) -> Table:
+    """Return the sweep table: one row a trial in the order of proposal."""
+    metric = tables.spec.primary.metric.replace("_", " ")
+    columns = (
+        Column("trial", "Trial", numeric=False),
+        Column("kind", "Kind", numeric=False),
+        Column("arm", "Arm", numeric=False),
+        Column("fold", "Fold"),
+        Column("status", "Status", numeric=False),
+        Column("params", "Searched values", numeric=False),
+        Column("epochs_run", "Epochs"),
+        Column("best_value", f"Best validation {metric}"),
+        Column("best_epoch", "at epoch"),
+        Column("seconds", "Seconds"),
+    )
+    rows = [_trial_row(row) for row in tables.trials.to_dict("records")]
+    return Table(columns, rows, "Fold -1 is the deployment model, trained on all data.")
+
+
+def _trial_row(row: dict[str, Any]) -> list[Cell]:
+    params = {
+        key.removeprefix("param."): value
+        for key, value in row.items()
+        if str(key).startswith("param.") and not _absent(value)
+    }
+    told = ", ".join(f"{key} {_shown(value)}" for key, value in params.items())
+    variant = "" if row["variant"] == "kept" else f" ({row['variant']})"
+    epoch = row["best_epoch"]
+    return [
+        text(row["trial"]),
+        text(f"{row['kind']}{variant}"),
+        text(row["arm"]),
+        count(int(row["fold"])),
+        text(row["status"], without_paths(str(row["reason"] or ""))),
+        text(told),
+        count(int(row["epochs_run"])),
+        percent(row["best_value"], "never scored"),
+        missing("never scored") if _absent(epoch) else count(int(epoch)),
+        amount(row["seconds"], "s"),
+    ]
+
+
+def _absent(value: object) -> bool:
+    return value is None or (isinstance(value, float) and value != value)
+
+
+def _shown(value: object) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def perturbation_table(tables: StudyTables) -> Table:
+    """Return the test score of each arm on disturbed frames; training was not disturbed."""
+    name = tables.spec.primary.metric
+    columns = (
+        Column("arm", "Arm", numeric=False),
+        Column("kept", "As filmed"),
+        *(Column(order, f"Frames {order}") for order in PERTURBATIONS),
+    )
+    rows = []
+    for arm in tables.arms:
+        kept = [
+            final.metrics[name]
+            for final in tables.state.finals.values()
+            if final.arm == arm and final.variant == "kept"
+        ]
+        scores = perturbed(tables, arm)
+        if not kept:
+            continue
+        facts = tables.models.get(arm)
+        reason = "left out of this study"
+        if facts is not None and not facts.uses_order:
+            reason = "order cannot change its answer"
+        disturbed = [percent(scores.get(order), reason) for order in PERTURBATIONS]
+        rows.append([text(arm), percent(sum(kept) / len(kept)), *disturbed])
+    note = "Batch norm's statistics were measured again on the disturbed training clips."
+    return Table(columns, rows, note)
+
+
+def swap_table(tables: StudyTables) -> Table:
+    """Return which classes trade places when the clips run backwards."""
+    columns = (
+        Column("arm", "Arm", numeric=False),
+        Column("pair", "Pair of classes", numeric=False),
+        Column("swapped_reversed", "Called by the other's name, reversed"),
+        Column("swapped_kept", "As filmed"),
+    )
+    rows = [
+        [text(arm), text(pair), percent(turned), percent(kept)]
+        for arm in tables.arms
+        for pair, turned, kept in swap_rates(tables, arm)
+    ]
+    return Table(columns, rows, "An arm that uses direction reads a reversed clip as its opposite.")
+
+
+def fold_table(tables: StudyTables) -> Table:
+    """Return videos, groups and each arm's out-of-fold accuracy, fold by fold, mean over seeds."""
+    finals = tables.finals[tables.finals["kind"] == "final"]
+    columns = (
+        Column("fold", "Fold"),
+        Column("videos", "Test videos"),
+        Column("groups", "Test groups"),
+        *(Column(arm, arm) for arm in tables.arms),
+    )
+    tested = tables.splits[tables.splits["split"] == "test"].merge(
+        tables.manifest[["video_id", "group"]], on="video_id"
+    )
+    rows = []
+    for fold, videos in tested[tested["fold"] >= 0].groupby("fold"):
+        right = finals[finals["fold"] == fold]
+        shares = (right["pred_id"] == right["label_id"]).groupby(right["arm"]).mean()
+        scores = [percent(_share(shares, arm), "no final yet") for arm in tables.arms]
+        groups = count(int(videos["group"].nunique()))
+        rows.append([count(int(str(fold))), count(len(videos)), groups, *scores])
+    return Table(columns, rows, "Every video is scored out of fold exactly once by each seed.")
+
+
+def _share(shares: "pd.Series[float]", arm: str) -> float | None:
+    return float(shares[arm]) if arm in shares.index else None
+

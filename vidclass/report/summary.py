@@ -1,0 +1,280 @@
+"""The page as data: pure functions from the tables of a study to everything that is shown.
+
+``summarize`` computes each figure once; HTML, Markdown and CSV only print what it returns.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from vidclass import __version__
+from vidclass.report import compared, protocol
+from vidclass.report.behaviour import confusion_of, worst_pairs
+from vidclass.report.belief import Bounds, Light, lights
+from vidclass.report.collect import StudyTables
+from vidclass.report.cost import EqualHours, best_so_far, compute_unit, equal_hours
+from vidclass.report.figures import Bar, Dot
+from vidclass.report.figures_search import (
+    Curve,
+    Slice,
+    importances,
+    learning_curves,
+    slices,
+)
+from vidclass.report.scores import Scores, score_study
+from vidclass.report.table import Column, Table, count, percent, plural, text
+
+import pandas as pd
+
+__all__ = ["Drawn", "Page", "summarize"]
+
+EMPTY = Table(())
+FLAT_GAIN = 0.01  # a search whose last third brought less than a point has levelled off
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """What the figures show, as numbers."""
+
+    dots: list[Dot] = field(default_factory=list)
+    bars: list[Bar] = field(default_factory=list)
+    chance: float = float("nan")
+    curve: pd.DataFrame = field(default_factory=pd.DataFrame)
+    equal: EqualHours | None = None
+    confusions: dict[str, npt.NDArray[np.int64]] = field(default_factory=dict)
+    curves: list[Curve] = field(default_factory=list)
+    slices: list[Slice] = field(default_factory=list)
+    importances: dict[str, dict[str, float]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Page:
+    """Everything on the page, in the order of measurement.md 10."""
+
+    name: str
+    title: str
+    version: str
+    partial: bool
+    verdict: str
+    limits: list[str]
+    lights: list[Light]
+    scores_lead: str
+    differences: Table
+    differences_lead: str
+    arms: Table
+    arms_lead: str
+    costs: Table
+    champion: str
+    confusion_lead: str
+    pairs: Table
+    hours_lead: str
+    next_step: str
+    protocol: list[tuple[str, str]]
+    perturbations: Table
+    swaps: Table
+    folds: Table
+    deployment: str
+    trials: Table
+    trials_told: str
+    features_note: str
+    events_told: str
+    drawn: Drawn
+
+
+def summarize(tables: StudyTables) -> Page:
+    """Return the page of a study, whatever part of it exists yet."""
+    scores = score_study(tables)
+    curve = best_so_far(tables)
+    equal = equal_hours(curve)
+    champion = _champion(tables, scores)
+    ready = bool(tables.state.data)
+    drawn = _drawn(tables, scores, curve, equal)
+    confusion_KK = drawn.confusions.get(champion)
+    return Page(
+        name=tables.name,
+        title=tables.spec.title or tables.spec.study.replace("_", " "),
+        version=str(tables.state.started.get("version", __version__)),
+        partial=tables.partial,
+        verdict=scores.verdict,
+        limits=scores.limits,
+        lights=lights(tables, _metadata(scores), scores.chance) if ready else [],
+        scores_lead=_scores_lead(tables, scores),
+        differences=compared.difference_table(scores),
+        differences_lead=compared.differences_lead(scores, tables),
+        arms=compared.arm_table(tables, scores),
+        arms_lead=compared.arms_lead(scores),
+        costs=compared.cost_table(tables),
+        champion=champion,
+        confusion_lead=_confusion_lead(tables, champion),
+        pairs=EMPTY if confusion_KK is None else _pair_table(confusion_KK, tables.classes),
+        hours_lead=_hours_lead(tables, equal),
+        next_step=_next_step(tables, scores, curve, equal),
+        protocol=protocol.protocol_rows(tables, _held_out(tables)) if ready else [],
+        perturbations=protocol.perturbation_table(tables),
+        swaps=protocol.swap_table(tables),
+        folds=protocol.fold_table(tables) if tables.num_folds > 1 else EMPTY,
+        deployment=_deployment(tables),
+        trials=protocol.trial_table(tables),
+        trials_told=_trials_told(tables),
+        features_note=protocol.FEATURES_NOTE,
+        events_told=f"{tables.state.num_events:,} events",
+        drawn=drawn,
+    )
+
+
+def _drawn(
+    tables: StudyTables, scores: Scores, curve: pd.DataFrame, equal: EqualHours | None
+) -> Drawn:
+    finals = tables.finals[tables.finals["kind"] == "final"]
+    num_classes = len(tables.classes)
+    return Drawn(
+        dots=[
+            Dot(s.name, s.is_floor, s.estimate, s.low, s.high, s.seeds) for s in scores.all_scores
+        ],
+        bars=[
+            Bar(f"{d.first} − {d.second}", d.estimate, d.low, d.high, d.decided)
+            for d in scores.differences
+        ],
+        chance=scores.chance,
+        curve=curve,
+        equal=equal,
+        confusions={
+            arm: confusion_of(finals[finals["arm"] == arm], num_classes)
+            for arm in tables.arms
+            if (finals["arm"] == arm).any()
+        },
+        curves=learning_curves(tables),
+        slices=slices(tables),
+        importances=importances(tables),
+    )
+
+
+def _metadata(scores: Scores) -> Bounds | None:
+    for score in scores.floors:
+        if score.name == "metadata":
+            return Bounds(score.estimate, score.low, score.high)
+    return None
+
+
+def _champion(tables: StudyTables, scores: Scores) -> str:
+    """Return the arm chosen on validation, or the best one so far."""
+    if tables.state.champion is not None:
+        return str(tables.state.champion["arm"])
+    best = max(scores.arms, key=lambda score: score.estimate, default=None)
+    return best.name if best else ""
+
+
+def _scores_lead(tables: StudyTables, scores: Scores) -> str:
+    metric = tables.spec.primary.metric.replace("_", " ")
+    seeds = max((len(score.seeds) for score in scores.arms), default=0)
+    told = f"{metric.capitalize()} on test videos"
+    told += " out of fold" if tables.num_folds > 1 else ""
+    told += f", mean of {plural(seeds, 'seed')}, with 95 % intervals over groups; small dots are "
+    told += "single seeds. No arm is good unless it beats the best floor"
+    return told + (f" ({scores.best_floor.replace('_', ' ')})." if scores.best_floor else ".")
+
+
+def _confusion_lead(tables: StudyTables, champion: str) -> str:
+    chosen = tables.state.champion is not None
+    how = "the champion, chosen on validation" if chosen else "the best arm so far"
+    return (
+        f"{champion} is {how}. Shares of each label's answers in per cent, all seeds "
+        f"{'and folds ' if tables.num_folds > 1 else ''}together."
+    )
+
+
+def _pair_table(confusion_KK: npt.NDArray[np.int64], classes: list[str]) -> Table:
+    columns = (
+        Column("label", "Label", numeric=False),
+        Column("said", "Called", numeric=False),
+        Column("share", "Share of the label's answers"),
+        Column("count", "Answers"),
+    )
+    rows = [
+        [
+            text(pair.label),
+            text(pair.said),
+            percent(pair.share),
+            count(pair.count, f"of {pair.support:,}"),
+        ]
+        for pair in worst_pairs(confusion_KK, classes)
+    ]
+    return Table(columns, rows, "The worst pairs first; an answer is one video by one seed.")
+
+
+def _hours_lead(tables: StudyTables, equal: EqualHours | None) -> str:
+    if equal is None:
+        return ""
+    unit = compute_unit(tables)
+    told = f"Arms had equal trials, not equal hours. With all their hours {equal.at_full} leads on "
+    told += f"validation; at {equal.hours:.2g} {unit}, what the cheapest arm took, "
+    if equal.differs:
+        return told + f"{equal.at_equal} leads: at equal hours the winner differs."
+    return told + "it leads as well: equal hours would choose the same arm."
+
+
+def _next_step(
+    tables: StudyTables, scores: Scores, curve: pd.DataFrame, equal: EqualHours | None
+) -> str:
+    """Return the one thing that would most improve what the page can say."""
+    metadata = _metadata(scores)
+    if not scores.arms:
+        return f"Let the study end: {protocol.reproduce_command(tables)} goes on where it stopped."
+    if metadata is not None and metadata.low > scores.chance:
+        return (
+            "Remove what lets the file tell the class (sizes, lengths or rates that differ by "
+            "class), or read the scores as those of a shortcut."
+        )
+    if not scores.decided:
+        return (
+            "Score more independent groups first: the intervals here are as wide as the groups are "
+            "few; then more seeds (--profile full)."
+        )
+    if equal is not None and _still_rising(curve, equal.at_full):
+        return (
+            f"Give the search more trials: {equal.at_full} still gained in the last third of its "
+            "hours."
+        )
+    if tables.spec.profile == "laptop":
+        return (
+            "Repeat with --profile full: more trials and seeds turn a statement on these "
+            "configurations into a firmer one."
+        )
+    return "Repeat the search itself, or test on other recordings, to speak of the architecture."
+
+
+def _still_rising(curve: pd.DataFrame, arm: str) -> bool:
+    rows = curve[curve["arm"] == arm]
+    early = rows[rows["hours"] <= rows["hours"].max() * 2 / 3]
+    return len(early) > 0 and float(rows["value"].max() - early["value"].max()) > FLAT_GAIN
+
+
+def _held_out(tables: StudyTables) -> str:
+    spec = tables.spec.data.split
+    if tables.num_folds > 1:
+        return (
+            f"{tables.num_folds} outer folds by group, every video scored out of fold once, "
+            f"seed {spec.seed}"
+        )
+    counts = tables.splits[tables.splits["fold"] == 0]["split"].value_counts()
+    parts = ", ".join(f"{int(counts.get(name, 0)):,} {name}" for name in ("train", "valid", "test"))
+    return f"one split by group ({parts} videos), seed {spec.seed}"
+
+
+def _deployment(tables: StudyTables) -> str:
+    if tables.num_folds == 1:
+        return ""
+    deployed = [t for t in tables.state.trials.values() if t.kind == "deploy" and t.ended_well]
+    told = "The deployment model is searched and trained on all data; it carries the out-of-fold "
+    told += "estimate of its arm and is never scored itself. "
+    if not deployed:
+        return told + "It has not been trained yet."
+    return told + f"Here it is {deployed[-1].arm}, trial {deployed[-1].trial}."
+
+
+def _trials_told(tables: StudyTables) -> str:
+    trials = tables.trials
+    kinds = trials["kind"].value_counts() if len(trials) else {}
+    parts = ", ".join(f"{number} {str(kind).replace('_', ' ')}" for kind, number in kinds.items())
+    return f"{plural(len(trials), 'trial')}: {parts}"
