@@ -42,6 +42,7 @@ class ReadRequest:
         seed: seed of a data set that vidclass makes.
         home: the home folder.
         group_pattern: a regular expression whose first group, found in a file's name, is its group.
+        progress: called with (stage, done, total) by a reader that makes its data set.
     """
 
     source: str
@@ -49,6 +50,7 @@ class ReadRequest:
     seed: int
     home: Path
     group_pattern: str | None
+    progress: Callable[[str, int, int], None] | None = None
 
 
 Reader = Callable[[ReadRequest], Dataset]
@@ -83,6 +85,7 @@ def read_dataset(
     seed: int = 0,
     home: Path,
     group_pattern: str | None = None,
+    progress: Callable[[str, int, int], None] | None = None,
 ) -> Dataset:
     """Return the data set of a registered name or of a folder.
 
@@ -90,7 +93,7 @@ def read_dataset(
         UserError: when there is no such source.
         UserErrors: with all mistakes of the folder and its tables.
     """
-    request = ReadRequest(str(source), preset, seed, home, group_pattern)
+    request = ReadRequest(str(source), preset, seed, home, group_pattern, progress)
     reader = _READERS.get(request.source)
     if reader is not None:
         return reader(request)
@@ -110,7 +113,9 @@ def read_dataset(
 def _read_moving_shapes(request: ReadRequest) -> Dataset:
     from vidclass.data.synthetic import make_moving_shapes
 
-    folder = make_moving_shapes(request.home, preset=request.preset, seed=request.seed)
+    folder = make_moving_shapes(
+        request.home, preset=request.preset, seed=request.seed, progress=request.progress
+    )
     return read_folder(Path(folder), None)
 
 

@@ -28,7 +28,8 @@ from vidclass.training.checkpoints import CheckpointFolder
 from vidclass.training.config import TrainConfig
 from vidclass.training.evaluate import Predictions, evaluate, recalibrate_batch_norm
 from vidclass.training.fit import EpochReport, FitResult, fit
-from vidclass.training.floors import FLOOR_NAMES, floor_features, run_floor
+from vidclass.training.floor_features import floor_features
+from vidclass.training.floors import FLOORS, run_floor
 
 __all__ = ["Report", "build_model", "clip_dataset", "run_job", "transform_of"]
 
@@ -239,9 +240,10 @@ def _run_floors(job: Job, home: Path, report: Report) -> None:
     tables = {name: _split_table(job, home, name) for name in ("train", "valid", "test")}
     table = pd.concat([tables["train"], tables["valid"], tables["test"]], ignore_index=True)
     num_fit = len(tables["train"]) + len(tables["valid"])
-    features = floor_features(store, table, Window(**job["window"]), manifest)
+    videos = table[["video_id"]].merge(manifest, on="video_id")
+    features = floor_features(store, videos, Window(**job["window"]), geometry=job["geometry"])
     rows = np.arange(len(table))
-    for name in FLOOR_NAMES:
+    for name in FLOORS:
         prob_NK = run_floor(
             name,
             features,

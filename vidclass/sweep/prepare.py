@@ -41,7 +41,7 @@ def prepare_data(engine: Engine, progress: Callable[[Progress], None]) -> None:
         seed=data.seed,
         home=engine.home,
         group_pattern=data.group_pattern,
-        progress=progress,
+        progress=_making(progress),
     )
     made = time.time()
     prepared = prepare(dataset, data.store, engine.home, progress)
@@ -67,6 +67,18 @@ def prepare_data(engine: Engine, progress: Callable[[Progress], None]) -> None:
         manifest="manifest.parquet",
         splits="splits.parquet",
     )
+
+
+def _making(progress: Callable[[Progress], None]) -> Callable[[str, int, int], None]:
+    """Return the callback of a reader that makes its data set, in terms of ``progress``."""
+    started = time.monotonic()
+
+    def report(stage: str, done: int, total: int) -> None:
+        rate = done / max(time.monotonic() - started, 1e-9)
+        left = (total - done) / rate if done else None
+        progress(Progress(stage, done, total, rate, left))
+
+    return report
 
 
 def divide(videos: pd.DataFrame, data: DataSpec) -> pd.DataFrame:
