@@ -13,6 +13,7 @@ from vidclass.data.sampling import ClipDataset, FramePositions, Window
 from vidclass.data.transforms import BatchTransform
 from vidclass.training.config import TrainConfig
 from vidclass.training.fit import EpochReport, fit
+from vidclass.training.floor_features import floor_features
 
 NUM_CLASSES = 3
 NUM_FRAMES = 6
@@ -133,3 +134,54 @@ def run_fit(clips, transform):
         return fit(model, config=config, **arguments), reports
 
     return run
+
+
+@pytest.fixture(scope="session")
+def make_floor_features():
+    return floor_features
+
+
+@pytest.fixture(scope="session")
+def floor_labels() -> dict[str, np.ndarray]:
+    """Return four labels of the 120 videos of ``floor_data``, independent of each other."""
+    bits = np.random.default_rng(5).integers(0, 2, (4, 120))
+    return dict(zip(("side", "flicker", "speed", "file"), bits, strict=True))
+
+
+@pytest.fixture(scope="session")
+def floor_data(tmp_path_factory: pytest.TempPathFactory, floor_labels):
+    """Return a store, its manifest and features of videos made of four independent labels.
+
+    A bar stands left or right (side). The top goes through two values, three frames each: slowly
+    (0 0 0 1 1 1, or the reverse) or fast (0 1 0 1 0 1; speed). The bottom does the same in videos
+    that flicker, and keeps one of the two values in the others. The file is long or short.
+    """
+    generator = np.random.default_rng(6)
+    frames_NTHWC = generator.integers(100, 110, (120, 6, 32, 32, 3)).astype(np.uint8)
+    for video in range(120):
+        side, flicker, speed = (floor_labels[k][video] for k in ("side", "flicker", "speed"))
+        frames_NTHWC[video, :, :, 4 + 20 * side : 8 + 20 * side] = 220
+        swing = np.array([0, 1, 0, 1, 0, 1] if speed else [0, 0, 0, 1, 1, 1])
+        swing = (swing if generator.random() < 0.5 else 1 - swing) * 2.0 - 1
+        bottom = swing if flicker else np.full(6, generator.choice([-1, 1]))
+        frames_NTHWC[video, :, 24:] = (105 + 40 * bottom)[:, None, None, None]
+        frames_NTHWC[video, :, :8] = (105 + 40 * swing)[:, None, None, None]
+    folder: Path = tmp_path_factory.mktemp("floors")
+    frames_NTHWC.tofile(folder / "floors.rgb")
+    index = pd.DataFrame(
+        {
+            "video_id": [f"v{n:03d}" for n in range(120)],
+            "shard": "floors.rgb",
+            "offset": np.arange(120) * frames_NTHWC[0].size,
+            "T": 6,
+            "H": 32,
+            "W": 32,
+            "fps": 10.0,
+        }
+    )
+    manifest = index[["video_id", "fps"]].assign(width=32, height=32, num_frames=6)
+    manifest["duration_s"] = 0.6 + 0.1 * floor_labels["file"] + generator.normal(0, 0.01, 120)
+    manifest["bitrate_bps"] = 1000.0
+    write_store(folder, index, manifest, {})
+    store = FrameStore.open(folder)
+    return store, manifest, floor_features(store, manifest, Window(span_s=0.6, num_frames=6))
