@@ -45,6 +45,7 @@ def options_as_text() -> str:
     for path, command in every_command():
         arguments = [p.name for p in command.params if p.param_type_name == "argument"]
         options = [o for p in command.params if p.param_type_name == "option" for o in p.opts]
+        options = [option for option in options if not option.endswith("-completion")]  # typer's
         lines.append(" ".join([path, *map(str.upper, arguments), *sorted(options)]))
     return "\n".join(lines) + "\n"
 
