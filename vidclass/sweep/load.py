@@ -332,15 +332,19 @@ def _read_override(item: str) -> tuple[str, Any]:
 def _put(content: dict[str, Any], dotted: str, value: Any) -> None:
     *path, last = dotted.split(".")
     place: Any = content
-    for part in path:
-        place = place[int(part)] if isinstance(place, list) else place.setdefault(part, {})
-        if not isinstance(place, dict | list):
-            raise UserError(
-                "--set names a field inside a mapping",
-                dotted,
-                f"`{part}` is a value, not a mapping",
-            )
-    if isinstance(place, list):
-        place[int(last)] = value
-    else:
-        place[last] = value
+    try:
+        for part in path:
+            if isinstance(place, list):
+                place = place[int(part)]
+            else:
+                place = place.setdefault(part, {})
+        if isinstance(place, list):
+            place[int(last)] = value
+        else:
+            place[last] = value
+    except (ValueError, IndexError, TypeError, AttributeError):
+        raise UserError(
+            "--set names a field by dots, entries of a list by their number from 0",
+            dotted,
+            "for example budget.epochs=4, or arms.0.fixed.width=0.25",
+        ) from None
