@@ -1,0 +1,51 @@
+import pytest
+
+from vidclass.errors import UserError
+from vidclass.models import list_models, model_entry
+from vidclass.models.describe import model_rows, models_table, option_rows, show_model
+from vidclass.models.trunk import GEOMETRY_RULE
+
+
+def test_table_has_a_row_for_every_model() -> None:
+    lines = models_table().splitlines()
+    assert [line.split()[0] for line in lines[1 : 1 + len(list_models())]] == list_models()
+    assert "25,141,413" in models_table("single*") and "early" not in models_table("single*")
+
+
+def test_pattern_without_a_match_is_told() -> None:
+    with pytest.raises(UserError, match="vidclass models"):
+        model_rows("lstm*")
+
+
+@pytest.mark.parametrize("name", list_models())
+def test_show_explains_every_option_and_the_geometry(name: str) -> None:
+    text = show_model(name, 8, input_size=32, width=0.125)
+    words = " ".join(text.split())
+    assert GEOMETRY_RULE in words
+    for row in option_rows(name):
+        assert row.name in model_entry(name).options.model_fields
+        assert row.meaning and row.meaning in words
+
+
+def test_show_names_frames_and_costs_of_the_given_options() -> None:
+    words = " ".join(show_model("late_fusion", 8, frame_distance=9, input_size=32).split())
+    assert "Sees frames 0, 9 of 10, at 32 x 32 px" in words and "With 8 classes" in words
+    drawn = " ".join(show_model("single_frame", frame="random").split())
+    assert "one frame of 10, drawn a clip" in drawn
+
+
+@pytest.mark.parametrize(
+    ("model", "option", "values", "default", "searchable"),
+    [
+        ("single_frame", "width", "float > 0 <= 4", "1.0", True),
+        ("single_frame", "norm", "batch|lrn|lrn_framework|layer|none", "batch", True),
+        ("single_frame", "frame_index", "int or null >= 0", "None", True),
+        ("single_frame", "input_size", "int >= 1 <= 4096", "170", False),
+        ("late_fusion", "shared_towers", "bool", "True", True),
+    ],
+)
+def test_options_tell_their_values(
+    model: str, option: str, values: str, default: str, searchable: bool
+) -> None:
+    (row,) = [row for row in option_rows(model) if row.name == option]
+    assert (row.values, row.default, row.searchable) == (values, default, searchable)

@@ -1,0 +1,118 @@
+"""What a model costs, counted without memory for its weights (torch's meta device).
+
+Legend: B clips, T frames, C colours, H height, W width.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from vidclass.models.norms import LocalResponseNorm
+from vidclass.models.registry import (
+    NUM_COLOURS,
+    create_model,
+    model_entry,
+    validate_options,
+)
+
+__all__ = ["Profile", "counted_as_keras", "profile"]
+
+BATCH = 2  # the smallest that batch norm trains on
+BYTES_PER_MIB = 2**20
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Cost of one model.
+
+    Args:
+        name: the registered name.
+        num_classes: classes (K).
+        options: all its options, defaults included.
+        parameters: trainable weights and biases.
+        parameters_counted_as_keras: the same and the running mean and variance of batch norm.
+        gmacs: 1e9 multiply-accumulates of one clip's forward pass, in convolutions and matrix
+            products alone, as papers count them (half the FLOPs).
+        activation_mib: MiB that the forward pass of one clip keeps for the backward pass, in
+            float32. An estimate: allocators round up, and the largest workspace comes on top.
+        weight_mib: MiB of the float32 weights; training holds them about four times (gradient and
+            two moments).
+        num_frames: frames of a clip that the model sees (T).
+        input_shape: ``[T, C, H, W]`` of one clip.
+    """
+
+    name: str
+    num_classes: int
+    options: dict[str, Any]
+    parameters: int
+    parameters_counted_as_keras: int
+    gmacs: float
+    activation_mib: float
+    weight_mib: float
+    num_frames: int
+    input_shape: tuple[int, int, int, int]
+
+
+def profile(name: str, num_classes: int, **options: Any) -> Profile:
+    """Return what the model costs; no weights are made.
+
+    Raises:
+        UserError: for an unknown name.
+        UserErrors: for every unknown option and wrong value, all at once.
+    """
+    checked = validate_options(name, options)
+    num_frames = model_entry(name).num_frames(checked)
+    shape = (num_frames, NUM_COLOURS, checked.input_size, checked.input_size)
+    with torch.device("meta"):
+        model = create_model(name, num_classes, **options)
+        x_BTCHW = torch.empty(BATCH, *shape)
+    flops, kept_bytes = _forward_costs(model, x_BTCHW)
+    num_parameters = sum(weight.numel() for weight in model.parameters())
+    return Profile(
+        name=name,
+        num_classes=num_classes,
+        options=checked.model_dump(mode="json"),
+        parameters=num_parameters,
+        parameters_counted_as_keras=counted_as_keras(model),
+        gmacs=flops / 2 / BATCH / 1e9,
+        activation_mib=kept_bytes / BATCH / BYTES_PER_MIB,
+        weight_mib=4 * num_parameters / BYTES_PER_MIB,
+        num_frames=num_frames,
+        input_shape=shape,
+    )
+
+
+def counted_as_keras(model: nn.Module) -> int:
+    """Return weights, biases and the two running statistics of batch norm, as Keras counts."""
+    state = model.state_dict().values()
+    return sum(tensor.numel() for tensor in state if tensor.is_floating_point())
+
+
+def _forward_costs(model: nn.Module, x_BTCHW: torch.Tensor) -> tuple[int, int]:
+    """Return FLOPs of a forward pass, and the bytes that it keeps for the backward pass."""
+    weights = {tensor.untyped_storage()._cdata for tensor in model.parameters()}
+    kept: dict[int, torch.Tensor] = {}  # the tensors live on, so that no storage's number recurs
+
+    def keep(tensor: torch.Tensor) -> torch.Tensor:
+        kept.setdefault(tensor.untyped_storage()._cdata, tensor)
+        return tensor
+
+    hooks = torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor)
+    with FlopCounterMode(display=False) as counter, hooks:
+        model(x_BTCHW)
+    kept_bytes = sum(
+        tensor.untyped_storage().nbytes() for key, tensor in kept.items() if key not in weights
+    )
+    # Local response norm sums its neighbours by a matrix product; papers count no norms.
+    norms = {
+        f"{type(model).__name__}.{name}"
+        for name, module in model.named_modules()
+        if isinstance(module, LocalResponseNorm)
+    }
+    in_norms = sum(
+        sum(counts.values()) for name, counts in counter.get_flop_counts().items() if name in norms
+    )
+    return counter.get_total_flops() - in_norms, kept_bytes
