@@ -63,7 +63,7 @@ PRESETS: dict[str, Preset] = {
             texture_sd=10.0,
             noise_sd=8.0,
             distractor_radius=(3.0, 6.0),
-            packet_bytes=(6144, 5120),
+            packet_bytes=(4096, 2560),
         ),
         # For the one-minute path and tests: as default, but few clips.
         Preset("smoke", num_clips=(160, 80, 160)),

@@ -66,7 +66,7 @@ def sense_ceiling(frame_distance: int, rate: tuple[float, float] = RATE) -> floa
     middles, widths = (breaks[1:] + breaks[:-1]) / 2, np.diff(breaks)
     forward = _turns_within(middles, low, high) / (high - low)
     backward = _turns_within(1.0 - middles, low, high) / (high - low)
-    return float(0.5 * (np.maximum(forward, backward) * widths).sum())
+    return round(float(0.5 * (np.maximum(forward, backward) * widths).sum()), 12)
 
 
 def _turns_within(
