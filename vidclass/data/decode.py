@@ -307,11 +307,11 @@ def _pyav_frames(path: Path) -> Iterator[Any]:
 
 
 def _upright(frame: Any, height: int | None = None, width: int | None = None) -> Frames:
-    """Return a frame as RGB ``[H, W, 3]``, turned as its metadata says, then of the given size."""
+    """Return a frame as upright RGB ``[H, W, 3]`` of the given size, scaled as decord does."""
     quarter_turns = round(frame.rotation / 90) % 4
     if height is not None and quarter_turns % 2:
         height, width = width, height
-    image = frame.reformat(width=width, height=height, format="rgb24", interpolation="BICUBIC")
+    image = frame.reformat(width=width, height=height, format="rgb24", interpolation="BILINEAR")
     return np.rot90(image.to_ndarray(), k=quarter_turns)
 
 

@@ -161,9 +161,10 @@ def _divide(
 ) -> npt.NDArray[np.int64]:
     """Give each group one part, so that each class fills each part by its share.
 
-    Greedy: the largest group first (ties at random), into the part that its classes fill least,
-    measured after adding it. Where the groups left of a class are only just enough for the parts
-    that still lack the class, the group goes to one of those parts.
+    Greedy: the largest group first (ties at random), into the part that most lacks its classes:
+    where it lowers the squared distance to the wished counts most. Where the groups left of a
+    class are only just enough for the parts that still lack the class, the group goes to one of
+    those parts.
 
     Returns:
         The part of each row of ``videos``, ``[N]``.
@@ -183,10 +184,10 @@ def _divide(
         lacks_PK = filled_PK == 0
         tight_K = has_K & (left_K <= lacks_PK.sum(axis=0))
         needed_P = (lacks_PK & tight_K).sum(axis=1)
-        fill_P = (((filled_PK + count_K) / target_PK) * count_K).sum(axis=1)
+        rise_PK = (2 * (filled_PK - target_PK) + count_K) * count_K / counts_GK.sum(axis=0)
         candidates = np.flatnonzero(needed_P == needed_P.max())
-        fill_C = fill_P[candidates]
-        best = candidates[fill_C <= fill_C.min() * (1 + 1e-9)]
+        rise_C = rise_PK.sum(axis=1)[candidates]
+        best = candidates[rise_C <= rise_C.min() + 1e-9]
         part = int(best[generator.integers(len(best))])
         part_G[group] = part
         filled_PK[part] += count_K

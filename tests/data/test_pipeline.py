@@ -1,0 +1,141 @@
+"""The store built by Ray Data: what is stored, what is decoded again, what is told."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections import namedtuple
+
+import numpy as np
+import pytest
+
+from vidclass.data import pipeline
+from vidclass.data.decode import decode
+from vidclass.data.frame_store import StoreOptions, store_key
+from vidclass.data.pipeline import prepare
+from vidclass.data.readers import read_dataset
+from vidclass.errors import UserError
+
+HALF = StoreOptions(short_side=16)
+
+
+@pytest.fixture
+def folder(tmp_path, write_video, write_audio):
+    """Two classes of ten videos, and a file of each kind that cannot be decoded."""
+    root = tmp_path / "videos"
+    for n in range(20):
+        write_video(root / "ab"[n % 2] / f"{n:02d}.mp4", 5 + n % 3, (32, 40), seed=n)
+    (root / "a" / "zero.mp4").write_bytes(b"")
+    (root / "a" / "text.mp4").write_text("text")
+    write_audio(root / "b" / "sound.mp4")
+    whole = (root / "a" / "00.mp4").read_bytes()
+    (root / "b" / "cut.mp4").write_bytes(whole[: len(whole) // 2])
+    return root
+
+
+def test_everything_is_stored_once(folder, home, small_ray):
+    dataset = read_dataset(str(folder), home=home)
+    seen = []
+    first = prepare(dataset, HALF, home, seen.append)
+    assert first.decoded == 24 and len(first.store) == 20
+    bad = first.manifest[first.manifest["status"] == "quarantined"].set_index("video_id")["reason"]
+    assert set(bad.index) == {"a/zero.mp4", "a/text.mp4", "b/sound.mp4", "b/cut.mp4"}
+    assert "empty" in bad["a/zero.mp4"] and "audio only" in bad["b/sound.mp4"]
+    assert "not a video" in bad["a/text.mp4"] and "truncated" in bad["b/cut.mp4"]
+    for row in first.manifest[first.manifest["status"] == "ok"].itertuples():
+        np.testing.assert_array_equal(first.store.frames(row.video_id), decode(row.path, 16)[0])
+        assert (row.width, row.height, row.fps) == (40, 32, 10)
+    done = [p.done for p in seen if p.stage == "decode"]
+    assert done == sorted(done) and done[-1] == 24 and seen[-1].seconds_left == 0
+
+    again = prepare(read_dataset(str(folder), home=home), HALF, home, seen.append)
+    assert again.decoded == 0 and "decode" not in again.seconds
+    assert again.manifest.equals(first.manifest)
+
+
+def test_a_torn_shard_is_decoded_again_and_the_rest_is_kept(folder, home, small_ray):
+    dataset = read_dataset(str(folder), home=home)
+    first = prepare(dataset, HALF, home)
+    shard = next(first.store.path.glob("*.rgb"))
+    held = (first.store.index["shard"] == shard.name).sum()
+    shard.write_bytes(b"torn")
+    with pytest.raises(UserError, match=shard.name):
+        prepare(dataset, HALF, home)
+    (first.store.path / "store.json").unlink()
+    second = prepare(dataset, HALF, home)
+    assert held <= second.decoded < 20
+    for video_id in first.store.index["video_id"]:
+        assert second.store.frames(video_id).shape == (
+            *first.store.index.set_index("video_id").loc[video_id, ["T", "H", "W"]],
+            3,
+        )
+
+
+def test_no_room_is_told_before_anything_is_decoded(folder, home, monkeypatch):
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(10**12, 10**12, 1000))
+    with pytest.raises(UserError, match="fits on the disk"):
+        prepare(read_dataset(str(folder), home=home), HALF, home)
+
+
+def test_the_estimate_is_near_the_truth(shared_data, home):
+    dataset = read_dataset(str(shared_data / "ut_interaction"), home=home)
+    manifest = dataset.manifest[::6].reset_index(drop=True)
+    manifest["size_bytes"] = [float(os.path.getsize(path)) for path in manifest["path"]]
+    estimate = pipeline._estimate_bytes(manifest, StoreOptions(short_side=32, fps=5))
+    truth = sum(decode(path, short_side=32, fps=5)[0].nbytes for path in manifest["path"])
+    assert estimate == pytest.approx(truth, rel=0.05)
+
+
+SCRIPT = """
+import shutil, sys, tempfile
+from pathlib import Path
+import ray
+from vidclass.data.frame_store import StoreOptions
+from vidclass.data.pipeline import prepare
+from vidclass.data.readers import read_dataset
+if __name__ == "__main__":
+    home, root, folder = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
+    ray.init(address="local", num_cpus=1, include_dashboard=False, log_to_driver=False,
+             object_store_memory=100_000_000, _temp_dir=folder)
+    def show(progress):
+        print(progress.stage, progress.done, flush=True)
+    prepare(read_dataset(root, home=home), StoreOptions(), home, show)
+"""
+
+
+@pytest.mark.ray
+def test_a_killed_build_goes_on_where_it_was(tmp_path, home, write_video, small_ray):
+    root = tmp_path / "videos"
+    for n in range(24):
+        write_video(root / "ab"[n % 2] / f"{n:02d}.mp4", 100, (160, 160), seed=n)
+    script = tmp_path / "build.py"
+    script.write_text(SCRIPT)
+    ray_folder = f"/tmp/rt-{os.getpid()}"
+    child = subprocess.Popen(
+        [sys.executable, str(script), str(home), str(root), ray_folder],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    assert child.stdout is not None
+    try:
+        for line in child.stdout:
+            stage, done = line.split()
+            if stage == "decode" and int(done) >= 6:
+                break
+        child.send_signal(signal.SIGKILL)
+        child.wait()
+        time.sleep(1)
+        dataset = read_dataset(str(root), home=home)
+        prepared = prepare(dataset, StoreOptions(), home)
+    finally:
+        child.kill()
+        child.stdout.close()
+        shutil.rmtree(ray_folder, ignore_errors=True)
+    assert 0 < prepared.decoded <= 18 and len(prepared.store) == 24
+    assert prepared.store.path.name == store_key(prepared.manifest, StoreOptions())
+    frames = decode(dataset.manifest["path"][3])[0]
+    np.testing.assert_array_equal(prepared.store.frames(dataset.manifest["video_id"][3]), frames)

@@ -1,0 +1,169 @@
+"""Grouped, stratified splits, and the leakage check."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from vidclass.data.manifest import new_manifest
+from vidclass.data.splits import check_leakage, deployment_split, make_splits, split_hash
+from vidclass.errors import UserErrors
+
+
+def manifest_of(counts: dict[str, list[int]], split: str | None = None) -> pd.DataFrame:
+    """``{"walk": [3, 2]}``: class walk with a group of 3 and a group of 2 videos, class-pure."""
+    rows = [
+        {"video_id": f"{label}/{g}-{n}", "path": "", "label": label, "group": f"{label}{g}"}
+        for label, sizes in counts.items()
+        for g, size in enumerate(sizes)
+        for n in range(size)
+    ]
+    manifest = new_manifest(pd.DataFrame(rows).assign(split=split))
+    return manifest.assign(content_hash=manifest["video_id"])
+
+
+def divide(manifest, folds="auto", seed=0, valid_share=0.2, test_share=0.2):
+    return make_splits(
+        manifest, valid_share=valid_share, test_share=test_share, folds=folds, seed=seed
+    )
+
+
+sizes = st.lists(st.integers(1, 6), min_size=5, max_size=12)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    counts=st.dictionaries(st.sampled_from(["a", "b", "c"]), sizes, min_size=2),
+    seed=st.integers(0, 2**32),
+    folds=st.sampled_from(["auto", None, 2, 3, 5]),
+)
+def test_every_division_is_sound(counts, seed, folds):
+    manifest = manifest_of(counts)
+    splits = divide(manifest, folds, seed)
+    check_leakage(splits, manifest)
+    labelled = splits.merge(manifest[["video_id", "label"]], on="video_id")
+    seen = labelled.groupby(["fold", "split"])["label"].nunique()
+    assert (seen == len(counts)).all()  # each class in each split of each fold
+    num_folds = splits["fold"].nunique()
+    assert len(seen) == 3 * num_folds
+    assert (splits.groupby("video_id")["fold"].nunique() == num_folds).all()
+    if num_folds > 1:
+        assert sorted(splits.loc[splits["split"] == "test", "video_id"]) == sorted(
+            manifest["video_id"]
+        )
+    assert split_hash(splits) == split_hash(divide(manifest[::-1], folds, seed))
+
+
+def test_groups_that_hold_every_class_are_divided_evenly():
+    rows = [
+        {"video_id": f"{label}{g}", "path": "", "label": label, "group": f"seq{g}"}
+        for label in "abcdef"
+        for g in range(20)
+    ]
+    splits = divide(new_manifest(pd.DataFrame(rows)))
+    assert splits.groupby(["fold", "split"]).size().unstack().to_numpy().tolist() == (
+        [[24, 78, 18]] * 5
+    )
+
+
+@pytest.mark.parametrize(("groups", "folds"), [(14, 5), (15, 1)])
+def test_auto_takes_folds_under_30_groups(groups, folds):
+    manifest = manifest_of({"a": [1] * groups, "b": [1] * groups})
+    assert divide(manifest)["fold"].nunique() == folds
+
+
+def test_shares_are_met_where_groups_are_many():
+    manifest = manifest_of({"a": [1] * 100, "b": [1] * 50})
+    counts = divide(manifest, None)["split"].value_counts()
+    assert counts.to_dict() == {"train": 96, "test": 30, "valid": 24}
+
+
+def test_another_seed_gives_another_division():
+    manifest = manifest_of({"a": [1] * 20, "b": [1] * 20})
+    assert split_hash(divide(manifest, seed=0)) != split_hash(divide(manifest, seed=1))
+
+
+def test_quarantined_and_unlabelled_videos_are_left_out():
+    manifest = manifest_of({"a": [1] * 8, "b": [1] * 8})
+    manifest.loc[0, "status"] = "quarantined"
+    manifest.loc[1, "label"] = None
+    assert set(divide(manifest)["video_id"]) == set(manifest["video_id"][2:])
+
+
+def test_given_splits_are_kept():
+    manifest = manifest_of({"a": [1] * 9, "b": [1] * 9})
+    manifest["split"] = np.array(["train", "valid", "test"])[np.arange(18) % 3]
+    splits = divide(manifest)
+    assert splits["fold"].unique().tolist() == [0]
+    assert splits["split"].tolist() == manifest["split"].tolist()
+
+
+def test_validation_is_taken_from_train_where_none_is_given():
+    manifest = manifest_of({"a": [2] * 9, "b": [2] * 9})
+    test = manifest["group"].isin(["a0", "b0"])
+    manifest["split"] = np.where(test, "test", "train")
+    splits = divide(manifest)
+    check_leakage(splits, manifest)
+    assert splits["split"].value_counts().to_dict() == {"train": 24, "valid": 8, "test": 4}
+
+
+def test_a_class_with_too_few_groups_is_named():
+    manifest = manifest_of({"walk": [5, 5], "run": [2] * 9})
+    with pytest.raises(UserErrors, match="at least 5 groups .* class walk has 2"):
+        divide(manifest)
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"valid_share": 0.0}, "valid_share lies between"),
+        ({"test_share": 1.5}, "test_share lies between"),
+        ({"folds": 1}, "from 2 up"),
+    ],
+)
+def test_wrong_arguments_are_told(options, told):
+    with pytest.raises(UserErrors, match=told):
+        divide(manifest_of({"a": [1] * 9, "b": [1] * 9}), **options)
+
+
+@pytest.mark.parametrize(
+    ("split", "told"),
+    [
+        (["train", "test", None], "have none"),
+        (["train", "test", "validation"], "validation"),
+        (["train", "train", "train"], "train and test"),
+    ],
+)
+def test_wrong_given_splits_are_told(split, told):
+    manifest = manifest_of({"a": [1] * 9, "b": [1] * 9})
+    manifest["split"] = np.array(split, dtype=object)[np.arange(18) % 3]
+    with pytest.raises(UserErrors, match=told):
+        divide(manifest)
+
+
+def test_a_group_in_two_splits_is_named():
+    manifest = manifest_of({"a": [2] * 6, "b": [2] * 6})
+    splits = divide(manifest, None)
+    leaking = splits.assign(split=np.where(splits["video_id"] == "a/0-1", "other", splits["split"]))
+    with pytest.raises(UserErrors, match="group a0 in fold 0") as error:
+        check_leakage(leaking, manifest)
+    assert len(error.value.errors) == 1
+
+
+def test_equal_content_in_two_splits_names_the_files():
+    manifest = manifest_of({"a": [1] * 6, "b": [1] * 6})
+    splits = divide(manifest, None).set_index("video_id")["split"]
+    train, test = splits.index[splits == "train"][0], splits.index[splits == "test"][0]
+    copied = manifest["video_id"].isin([train, test])
+    manifest.loc[copied, "content_hash"] = "same"
+    with pytest.raises(UserErrors) as error:
+        check_leakage(divide(manifest, None), manifest)
+    assert train in str(error.value) and test in str(error.value)
+
+
+def test_the_deployment_split_uses_all_videos_and_has_no_test():
+    manifest = manifest_of({"a": [1] * 10, "b": [1] * 10})
+    splits = deployment_split(manifest, 0.2, seed=0)
+    check_leakage(splits, manifest)
+    assert splits["split"].value_counts().to_dict() == {"train": 16, "valid": 4}
