@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -33,10 +34,23 @@ def module_name(name: str) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-def imported(tree: ast.AST, module: str, is_package: bool = False) -> set[str]:
-    """Return the dotted names that a module imports anywhere, in its functions too."""
+def statements(tree: ast.AST, at_import: bool) -> Iterator[ast.AST]:
+    """Yield all nodes below ``tree``; with ``at_import`` without what only runs when called."""
+    for node in ast.iter_child_nodes(tree):
+        if at_import and isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            continue
+        if at_import and isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            continue
+        yield node
+        yield from statements(node, at_import)
+
+
+def imported(
+    tree: ast.AST, module: str, is_package: bool = False, at_import: bool = False
+) -> set[str]:
+    """Return the dotted names that a module imports, those inside its functions too."""
     found: set[str] = set()
-    for node in ast.walk(tree):
+    for node in statements(tree, at_import):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -49,9 +63,10 @@ def imported(tree: ast.AST, module: str, is_package: bool = False) -> set[str]:
     return found
 
 
-def imports_of(name: str) -> set[str]:
+def imports_of(name: str, at_import: bool = False) -> set[str]:
     path = FILES[name]
-    return imported(ast.parse(path.read_text()), module_name(name), path.name == "__init__.py")
+    tree = ast.parse(path.read_text())
+    return imported(tree, module_name(name), path.name == "__init__.py", at_import)
 
 
 def tops(names: set[str]) -> set[str]:
@@ -74,15 +89,14 @@ def is_pure(name: str) -> bool:
 
 
 def reachable(name: str) -> set[str]:
-    """Return the files of the package that importing ``name`` can lead to, itself included."""
+    """Return the files that ``name`` can load: all that it imports, and what those need for it."""
     by_module = {module_name(other): other for other in FILES}
-    seen, waiting = {name}, [name]
+    seen, waiting = {name}, list(imports_of(name))
     while waiting:
-        for module in imports_of(waiting.pop()):
-            other = by_module.get(module)
-            if other is not None and other not in seen:
-                seen.add(other)
-                waiting.append(other)
+        other = by_module.get(waiting.pop())
+        if other is not None and other not in seen:
+            seen.add(other)
+            waiting += imports_of(other, at_import=True)
     return seen
 
 
@@ -156,6 +170,11 @@ def test_files_and_functions_stay_small(name: str) -> None:
 )
 def test_the_walk_sees_every_form_of_import(source: str, expected: str) -> None:
     assert expected in imported(ast.parse(source), "vidclass.sweep.engine")
+
+
+def test_the_walk_at_import_leaves_out_what_is_only_called() -> None:
+    source = "import json\ndef f():\n    import ray\nif TYPE_CHECKING:\n    import mlflow\n"
+    assert imported(ast.parse(source), "vidclass.x", at_import=True) == {"json"}
 
 
 def test_the_walk_resolves_the_relative_imports_of_a_package() -> None:

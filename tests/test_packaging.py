@@ -17,6 +17,8 @@ import vidclass
 
 FIXED_CORE = {"ray", "torch", "torchvision", "decord", "optuna", "pandas", "pyarrow", "mlflow"}
 
+IMPORT_NAMES = {"PyYAML": "yaml", "scikit-learn": "sklearn"}
+
 
 @pytest.fixture(scope="module")
 def project(repository: Path) -> dict[str, Any]:
@@ -52,7 +54,12 @@ def test_the_fixed_core_and_nothing_unexplained(
     text = (repository / "pyproject.toml").read_text()
     for name in names - FIXED_CORE - {"decord2"}:
         line = next(line for line in text.splitlines() if line.strip().startswith(f'"{name}>='))
-        assert re.search(r"# .*\w+\.py", line), f"{name}: no comment names the file that needs it"
+        named = re.findall(r"[\w/]+\.py", line.partition("#")[2])
+        assert named, f"{name}: no comment names the file that needs it"
+        module = IMPORT_NAMES.get(name, name)
+        for file in named[:1]:
+            source = (repository / "vidclass" / file).read_text()
+            assert re.search(rf"^ *(import|from) {module}\b", source, re.M), f"{file}: no {name}"
 
 
 def test_ray_brings_the_parts_in_use(requirements: list[Requirement]) -> None:

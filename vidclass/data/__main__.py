@@ -51,12 +51,15 @@ def make(
     """Make the control data set moving_shapes in the home folder; a second call returns at once."""
     from vidclass.data.synthetic import make_moving_shapes
 
-    typer.echo(str(make_moving_shapes(home(), preset=preset, seed=seed)))
+    def told(what: str, done: int, total: int) -> None:
+        _progress(done, total, what)
+
+    typer.echo(str(make_moving_shapes(home(), preset=preset, seed=seed, progress=told)))
 
 
-def _progress(done: int, total: int) -> None:
+def _progress(done: int, total: int, what: str = "opened") -> None:
     if sys.stderr.isatty():
-        typer.echo(f"\r{done} of {total} videos opened", err=True, nl=done == total)
+        typer.echo(f"\r{what}: {done} of {total} videos", err=True, nl=done == total)
 
 
 if __name__ == "__main__":
