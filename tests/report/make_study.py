@@ -114,7 +114,9 @@ class StudyMaker:
             else:
                 test, valid = number >= 24, (number >= 16) & (number < 24)
             split = np.where(test, "test", np.where(valid, "valid", "train"))
-            parts.append(pd.DataFrame({"video_id": usable["video_id"], "fold": fold, "split": split}))
+            parts.append(
+                pd.DataFrame({"video_id": usable["video_id"], "fold": fold, "split": split})
+            )
         return pd.concat(parts, ignore_index=True)
 
     def start(self, clock: SimpleNamespace) -> None:
@@ -181,7 +183,12 @@ class StudyMaker:
             accuracy = self.write(self.predictions(fold, skill), file)
             metrics = {"accuracy": accuracy}
             self.ledger.append(
-                "floor_scored", fold=fold, trial=name, floor=floor, metrics=metrics, predictions=file
+                "floor_scored",
+                fold=fold,
+                trial=name,
+                floor=floor,
+                metrics=metrics,
+                predictions=file,
             )
         self._end(name, "completed", [])
 
@@ -363,9 +370,7 @@ def _work(maker: StudyMaker, until: str, num_trials: int) -> None:
         return
     for fold, best in winners.items():
         for arm, trial in best.items():
-            maker.ledger.append(
-                "winner", arm=arm, fold=fold, trial=trial, mean=SKILL[arm], runs=[]
-            )
+            maker.ledger.append("winner", arm=arm, fold=fold, trial=trial, mean=SKILL[arm], runs=[])
     maker.ledger.append(
         "comparisons_declared",
         primary=maker.spec.primary.model_dump(mode="json"),

@@ -11,12 +11,13 @@ from vidclass.data.splits import check_leakage
 from vidclass.errors import UserErrors
 from vidclass.report.collect import StudyTables
 from vidclass.report.cost import arm_costs
+from vidclass.report.intervals import Interval
 from vidclass.report.table import joined, plural, without_paths
 
 __all__ = ["EQUIVALENCE_MARGIN", "Light", "lights", "num_padded"]
 
 EQUIVALENCE_MARGIN = 0.025
-"""How far above chance an upper bound may lie for a figure to count as chance (measurement.md 9)."""
+"""How far above chance the upper bound of what counts as chance may lie (measurement.md 9)."""
 MOSTLY_COLLAPSED = 0.5
 
 Colour = Literal["green", "amber", "red"]
@@ -47,18 +48,7 @@ class Light:
         return WORDS[self.colour][1]
 
 
-@dataclass(frozen=True)
-class Bounds:
-    """A score with its 95 % interval; NaN bounds where too few groups allow none."""
-
-    estimate: float
-    low: float
-    high: float
-
-
-def lights(
-    tables: StudyTables, metadata: Bounds | None, chance: float
-) -> list[Light]:
+def lights(tables: StudyTables, metadata: Interval | None, chance: float) -> list[Light]:
     """Return the lights of a study whose data are ready.
 
     Args:
@@ -98,13 +88,13 @@ def _groups_known(tables: StudyTables) -> Light:
     return Light("Groups known", "amber", reason, "protocol")
 
 
-def _metadata(metadata: Bounds | None, chance: float) -> Light:
+def _metadata(metadata: Interval | None, chance: float) -> Light:
     name = "File tells nothing"
     if metadata is None:
         return Light(name, "amber", "the metadata-only floor has not been scored yet", "floors")
     told = f"size, rate and length of the file alone score {100 * metadata.estimate:.1f} %"
-    if not np.isfinite(metadata.low):
-        reason = f"{told} (chance {100 * chance:.1f} %); too few groups for an interval"
+    if metadata.low is None or metadata.high is None:
+        reason = f"{told} (chance {100 * chance:.1f} %); no interval: {metadata.reason}"
         return Light(name, "amber", reason, "floors")
     told += f" (95 % {100 * metadata.low:.1f} to {100 * metadata.high:.1f}, chance"
     told += f" {100 * chance:.1f} %)"

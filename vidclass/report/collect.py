@@ -1,7 +1,7 @@
-"""Gathers what a study has left on the disk into tidy tables; the one part of the page that reads.
+"""Gathers what a study has left on the disk into tidy tables; no other part of the page reads.
 
-Sources: the ledger (replayed into a ``State``), the prediction files, the manifest and the splits of
-the study's folder, the exposure counter of the home folder and the model registry.
+Sources: the ledger (replayed into a ``State``), the prediction files, the manifest and the splits
+of the study's folder, the exposure counter of the home folder and the model registry.
 """
 
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from vidclass.sweep.exposure import Exposure, read_exposure
 from vidclass.sweep.spec import ArmSpec, StudySpec
 from vidclass.sweep.state import State, Trial, replay
 
-__all__ = ["ModelFacts", "StudyTables", "collect", "find_study_folder"]
+__all__ = ["PREDICTION_COLUMNS", "ModelFacts", "StudyTables", "collect", "find_study_folder"]
 
 COMPLETE = "complete"
 PREDICTION_COLUMNS = (

@@ -3,6 +3,7 @@
 from vidclass.report.belief import EQUIVALENCE_MARGIN
 from vidclass.report.collect import StudyTables
 from vidclass.report.cost import arm_costs, compute_unit
+from vidclass.report.intervals import Interval, equivalence
 from vidclass.report.scores import Difference, Score, Scores, TimeValue
 from vidclass.report.table import (
     Cell,
@@ -33,7 +34,7 @@ def arm_table(tables: StudyTables, scores: Scores) -> Table:
     columns = (
         Column("name", "Arm or floor", numeric=False),
         Column("primary", metric.capitalize(), "on test, video level, with its 95 % interval"),
-        Column("upper_bound", "At chance?", "upper bound of the interval against chance"),
+        Column("upper_bound", "Upper bound", "of the interval, against chance and 2.5 points more"),
         Column("macro_f1", "Macro F1", "mean F1 over classes"),
         Column("worst_f1", "Worst class F1", "its class and number of test videos"),
         Column("accuracy_video", "Accuracy, video level"),
@@ -50,7 +51,7 @@ def _score_row(tables: StudyTables, scores: Scores, score: Score) -> list[Cell]:
     worst = score.worst
     return [
         text(score.name, "floor" if score.is_floor else ""),
-        percent(score.estimate, beneath=_interval(score.low, score.high, score.reason)),
+        percent(score.estimate, beneath=_bounds(score.interval)),
         _upper_bound(score, scores.chance),
         percent(score.macro_f1),
         missing("no test videos")
@@ -64,18 +65,19 @@ def _score_row(tables: StudyTables, scores: Scores, score: Score) -> list[Cell]:
     ]
 
 
-def _interval(low: float, high: float, reason: str) -> str:
-    return f"{interval(low, high)}, {reason}" if reason else interval(low, high)
+def _bounds(known: Interval | Difference | TimeValue) -> str:
+    told = interval(known.low, known.high)
+    return f"{told}; {known.reason}" if known.reason else told
 
 
 def _upper_bound(score: Score, chance: float) -> Cell:
     """Say whether the figure is shown to be chance, by the upper bound of its interval."""
-    if score.high != score.high:
-        return missing(score.reason or "no interval")
-    limit = chance + EQUIVALENCE_MARGIN
-    verdict = "equivalent to chance" if score.high < limit else "not shown to be chance"
-    told = f"upper {100 * score.high:.1f} %"
-    return Cell(told, score.high, f"{verdict} (limit {100 * limit:.1f} %)")
+    found = equivalence(score.interval, chance + EQUIVALENCE_MARGIN, score.name)
+    if found.holds is None:
+        return missing(score.interval.reason)
+    bound = f"{100 * found.bound:.1f} %"
+    verdict = f"chance: below {bound}" if found.holds else f"not below {bound}"
+    return percent(score.interval.high, beneath=verdict)
 
 
 def _frames_seen(tables: StudyTables, score: Score) -> Cell:
@@ -97,7 +99,7 @@ def _time_value(value: TimeValue | None, score: Score) -> Cell:
         return missing("no control was run")
     if value.by_definition:
         return Cell("0 by definition", 0.0, "order cannot change it")
-    return points(value.estimate, beneath=_interval(value.low, value.high, value.reason))
+    return points(value.estimate, beneath=_bounds(value))
 
 
 def _over_bag(value: Difference | None, score: Score) -> Cell:
@@ -105,7 +107,7 @@ def _over_bag(value: Difference | None, score: Score) -> Cell:
         return text("–")
     if value is None:
         return missing("bag of frames not scored")
-    return points(value.estimate, beneath=_interval(value.low, value.high, value.reason))
+    return points(value.estimate, beneath=_bounds(value))
 
 
 def arms_lead(scores: Scores) -> str:

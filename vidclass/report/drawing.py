@@ -3,12 +3,26 @@
 import io
 import re
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-__all__ = ["ACCENT", "FLOOR_COLOUR", "INK", "arm_colours", "blank", "strip", "to_png", "to_svg"]
+if TYPE_CHECKING:
+    from matplotlib.typing import RcKeyType
+
+__all__ = [
+    "ACCENT",
+    "FLOOR_COLOUR",
+    "INK",
+    "arm_colours",
+    "blank",
+    "settle",
+    "strip",
+    "to_png",
+    "to_svg",
+]
 
 INK = "#010203"
 """Drawn as the text colour of the page, light or dark; almost black in a PNG."""
@@ -20,8 +34,9 @@ PNG_DPI = 110
 _HEADER = re.compile(r"^.*?(?=<svg)", re.DOTALL)
 _METADATA = re.compile(r"<metadata>.*?</metadata>", re.DOTALL)
 _NAMESPACE = re.compile(r'\s+xmlns(?::\w+)?="[^"]*"')
+_ID = re.compile(r'\s+id="([^"]*)"')
 _XLINK = re.compile(r"xlink:href=")
-_STYLE = {
+_STYLE: dict["RcKeyType", Any] = {
     "font.size": 9,
     "font.family": "DejaVu Sans",
     "svg.fonttype": "none",
@@ -38,7 +53,9 @@ def arm_colours(arms: Sequence[str]) -> dict[str, str]:
     return {arm: PALETTE[i % len(PALETTE)] for i, arm in enumerate(arms)}
 
 
-def blank(width: float, height: float, rows: int = 1, columns: int = 1) -> tuple[Figure, list[Axes]]:
+def blank(
+    width: float, height: float, rows: int = 1, columns: int = 1
+) -> tuple[Figure, list[Axes]]:
     """Return a figure of ``width`` by ``height`` inches and its axes, row by row."""
     with matplotlib.rc_context(_STYLE):
         figure = Figure(figsize=(width, height), layout="constrained")
@@ -64,6 +81,14 @@ def strip(ax: Axes, *sides: str) -> None:
         ax.tick_params(axis="x", length=0)
 
 
+def settle(figure: Figure) -> Figure:
+    """Lay ``figure`` out once, so that both of its pictures have the same layout; return it."""
+    with matplotlib.rc_context(_STYLE):
+        figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    return figure
+
+
 def to_svg(figure: Figure, name: str) -> str:
     """Return ``figure`` as an ``<svg>`` element to stand inside an HTML page.
 
@@ -78,8 +103,9 @@ def to_svg(figure: Figure, name: str) -> str:
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
     svg = _METADATA.sub("", _HEADER.sub("", buffer.getvalue(), count=1))
     svg = _XLINK.sub("href=", _NAMESPACE.sub("", svg))
-    # ids such as figure_1 and axes_1 come again in every picture
-    svg = re.sub(r'\bid="([A-Za-z]+_?\d*)"', rf'id="{name}-\1"', svg)
+    # ids such as figure_1, to which nothing points, come again in every picture
+    pointed_at = set(re.findall(r"#([\w.-]+)", svg))
+    svg = _ID.sub(lambda found: found[0] if found[1] in pointed_at else "", svg)
     return svg.replace(INK, "currentColor").strip()
 
 

@@ -32,25 +32,25 @@ MOST_CLASSES_WITH_NUMBERS = 12
 
 @dataclass(frozen=True)
 class Dot:
-    """One arm or floor: its score in 0..1, interval (NaN where none) and the scores of its seeds."""
+    """One arm or floor: score in 0..1, interval (None where there is none), scores of its seeds."""
 
     name: str
     is_floor: bool
     estimate: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
     seeds: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
 class Bar:
-    """One difference in 0..1, its interval (NaN where none), and whether it excludes 0."""
+    """One difference in 0..1, interval (None where there is none), whether it is decided."""
 
     name: str
     estimate: float
-    low: float
-    high: float
-    excludes_zero: bool
+    low: float | None
+    high: float | None
+    decided: bool
 
 
 def draw_scores(dots: Sequence[Dot], chance: float, metric: str) -> Figure:
@@ -59,7 +59,7 @@ def draw_scores(dots: Sequence[Dot], chance: float, metric: str) -> Figure:
     colours = arm_colours([dot.name for dot in dots if not dot.is_floor])
     for row, dot in enumerate(reversed(dots)):
         colour = FLOOR_COLOUR if dot.is_floor else colours[dot.name]
-        _interval(ax, row, dot.low, dot.high, colour, width=2.2)
+        _interval(ax, row, dot.low, dot.high, colour)
         seeds = [100 * value for value in dot.seeds]
         ax.plot(seeds, [row - 0.2] * len(seeds), ".", color=colour, alpha=0.75, markersize=5)
         shape = "D" if dot.is_floor else "o"
@@ -94,8 +94,8 @@ def draw_forest(bars: Sequence[Bar]) -> Figure:
     """Draw paired differences with their intervals around a line at 0."""
     figure, (ax,) = blank(WIDTH, 0.8 + ROW_HEIGHT * len(bars))
     for row, bar in enumerate(reversed(bars)):
-        colour = ACCENT if bar.excludes_zero else FLOOR_COLOUR
-        _interval(ax, row, bar.low, bar.high, colour, width=2.2)
+        colour = ACCENT if bar.decided else FLOOR_COLOUR
+        _interval(ax, row, bar.low, bar.high, colour)
         ax.plot(100 * bar.estimate, row, "s", color=colour, markersize=6)
     ax.axvline(0, color=INK, linewidth=0.9, alpha=0.6)
     _rows(ax, [bar.name.replace("_", " ") for bar in bars])
@@ -103,11 +103,9 @@ def draw_forest(bars: Sequence[Bar]) -> Figure:
     return figure
 
 
-def _interval(
-    ax: Axes, row: float, low: float, high: float, colour: str, *, width: float
-) -> None:
-    if np.isfinite(low) and np.isfinite(high):
-        ax.plot([100 * low, 100 * high], [row, row], "-", color=colour, linewidth=width, alpha=0.8)
+def _interval(ax: Axes, row: float, low: float | None, high: float | None, colour: str) -> None:
+    if low is not None and high is not None:
+        ax.plot([100 * low, 100 * high], [row, row], "-", color=colour, linewidth=2.2, alpha=0.8)
 
 
 def _rows(ax: Axes, names: Sequence[str]) -> None:
@@ -119,7 +117,9 @@ def _rows(ax: Axes, names: Sequence[str]) -> None:
     strip(ax, "left")
 
 
-def draw_best_so_far(curve: pd.DataFrame, unit: str, metric: str, equal: EqualHours | None) -> Figure:
+def draw_best_so_far(
+    curve: pd.DataFrame, unit: str, metric: str, equal: EqualHours | None
+) -> Figure:
     """Draw how each arm's best validation figure grew with the hours of its search."""
     figure, (ax,) = blank(WIDTH, 2.9)
     arms = list(dict.fromkeys(curve["arm"]))
@@ -155,9 +155,7 @@ def draw_best_so_far(curve: pd.DataFrame, unit: str, metric: str, equal: EqualHo
     return figure
 
 
-def draw_confusion(
-    matrices: Mapping[str, npt.NDArray[np.int64]], classes: Sequence[str]
-) -> Figure:
+def draw_confusion(matrices: Mapping[str, npt.NDArray[np.int64]], classes: Sequence[str]) -> Figure:
     """Draw one confusion matrix ``[K, K]`` a name: shares of each label's row, in per cent."""
     columns = min(len(matrices), 2)
     rows = -(-len(matrices) // columns)

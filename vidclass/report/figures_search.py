@@ -40,12 +40,16 @@ class Curve:
 
 @dataclass(frozen=True)
 class Slice:
-    """One searched value of an arm against the best validation figure of its trials."""
+    """One searched value of an arm against the best validation figure of its trials.
+
+    ``values`` of a choice are positions in ``choices``.
+    """
 
     arm: str
     name: str
     log: bool
-    values: tuple[float | str, ...]
+    choices: tuple[str, ...]
+    values: tuple[float, ...]
     scores: tuple[float, ...]
 
 
@@ -101,21 +105,23 @@ def draw_curves(curves: list[Curve], arms: list[str], chance: float, metric: str
 def slices(tables: StudyTables) -> list[Slice]:
     """Return every searched value of every arm against the scores of its search trials."""
     found = []
-    trials = tables.trials[(tables.trials["kind"] == "search") & tables.trials["best_value"].notna()]
     for arm in tables.spec.arms:
-        rows = trials[trials["arm"] == arm.name]
-        for name, searched in arm.search.items():
-            column = f"param.{name}"
-            if column not in rows or rows.empty:
-                continue
-            is_range = not isinstance(searched, list)
+        scored = [
+            trial
+            for trial in tables.state.select(kind="search", arm=arm.name)
+            if trial.best_value is not None
+        ]
+        for name, searched in arm.search.items() if scored else ():
+            choices = tuple(str(c) for c in searched) if isinstance(searched, list) else ()
+            values = [trial.params[name] for trial in scored]
             found.append(
                 Slice(
                     arm=arm.name,
                     name=name,
-                    log=is_range and searched.log,
-                    values=tuple(rows[column] if is_range else rows[column].astype(str)),
-                    scores=tuple(float(score) for score in rows["best_value"]),
+                    log=not isinstance(searched, list) and searched.log,
+                    choices=choices,
+                    values=tuple(choices.index(str(v)) if choices else v for v in values),
+                    scores=tuple(trial.best_value or 0.0 for trial in scored),
                 )
             )
     return found
@@ -128,16 +134,13 @@ def draw_slices(parts: list[Slice], metric: str) -> Figure:
     figure, axes = blank(WIDTH, 0.3 + 1.65 * rows, rows, columns)
     colours = arm_colours(list(dict.fromkeys(part.arm for part in parts)))
     for ax, part in zip(axes, parts, strict=False):
-        ax.plot(
-            list(part.values),
-            [100 * score for score in part.scores],
-            "o",
-            color=colours[part.arm],
-            alpha=0.7,
-            markersize=4,
-        )
+        scores = [100 * score for score in part.scores]
+        ax.plot(part.values, scores, "o", color=colours[part.arm], alpha=0.7, markersize=4)
         if part.log:
             ax.set_xscale("log")
+        if part.choices:
+            ax.set_xticks(range(len(part.choices)), part.choices)
+            ax.set_xlim(-0.5, len(part.choices) - 0.5)
         ax.set_title(f"{part.arm}: {part.name}".replace("_", " "), fontsize=8)
         ax.tick_params(labelsize=7)
         ax.tick_params(axis="x", which="minor", labelbottom=False)

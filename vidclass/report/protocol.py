@@ -1,6 +1,7 @@
 """The protocol box, the sweep table, the fold table, and the words of the page in one line each."""
 
 import time
+from collections.abc import Hashable
 from typing import Any
 
 import pandas as pd
@@ -63,12 +64,12 @@ GLOSSARY = {
     "final": "the winner of an arm trained again on a fresh seed and scored on test",
     "control": "the same training with shuffled frames, for the value of time",
     "95 % interval": "Korn-Graubard: exact binomial with the effective number of groups",
-    "paired difference": "two scores on the same videos, one minus the other; groups and seeds vary",
+    "paired difference": "one score minus another on the same videos; groups and seeds vary",
     "Holm's p": "the p value after correction for all comparisons that were declared beforehand",
     "value of time": "an arm minus the same arm trained and tested on shuffled frames",
     "macro F1": "mean over classes of the harmonic mean of precision and recall",
-    "clip and video level": "a clip is one window; a video's probabilities are the mean of its clips",
-    "GMACs": "10^9 multiply-accumulates a clip, as published (PyTorch's counter prints twice as many)",
+    "clip and video level": "a clip is one window; a video's answer is the mean of its clips",
+    "GMACs": "10^9 multiply-accumulates a clip, as published; PyTorch's counter prints twice that",
     "data wait": "share of a training's time in which no step ran because clips were being read",
     "collapse": "macro recall and AUC both at chance after warm-up; a result, not an accident",
     "quarantined": "a video that could not be read, left out with its reason",
@@ -187,9 +188,9 @@ def trial_table(tables: StudyTables) -> Table:
     return Table(columns, rows, "Fold -1 is the deployment model, trained on all data.")
 
 
-def _trial_row(row: dict[str, Any]) -> list[Cell]:
+def _trial_row(row: dict[Hashable, Any]) -> list[Cell]:
     params = {
-        key.removeprefix("param."): value
+        str(key).removeprefix("param."): value
         for key, value in row.items()
         if str(key).startswith("param.") and not _absent(value)
     }
@@ -240,7 +241,10 @@ def perturbation_table(tables: StudyTables) -> Table:
         reason = "left out of this study"
         if facts is not None and not facts.uses_order:
             reason = "order cannot change its answer"
-        disturbed = [percent(scores.get(order), reason) for order in PERTURBATIONS]
+        disturbed = [
+            percent(scores[order]) if order in scores else Cell("not run", None, reason)
+            for order in PERTURBATIONS
+        ]
         rows.append([text(arm), percent(sum(kept) / len(kept)), *disturbed])
     note = "Batch norm's statistics were measured again on the disturbed training clips."
     return Table(columns, rows, note)
@@ -284,6 +288,5 @@ def fold_table(tables: StudyTables) -> Table:
     return Table(columns, rows, "Every video is scored out of fold exactly once by each seed.")
 
 
-def _share(shares: "pd.Series[float]", arm: str) -> float | None:
+def _share(shares: "pd.Series[Any]", arm: str) -> float | None:
     return float(shares[arm]) if arm in shares.index else None
-

@@ -5,6 +5,7 @@ half a page.
 """
 
 import json
+import re
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -17,9 +18,9 @@ from matplotlib.figure import Figure
 
 from vidclass.home import write_aside
 from vidclass.report import figures, figures_search
-from vidclass.report.collect import StudyTables, collect
+from vidclass.report.collect import PREDICTION_COLUMNS, StudyTables, collect
 from vidclass.report.cost import compute_unit
-from vidclass.report.drawing import to_png, to_svg
+from vidclass.report.drawing import settle, to_png, to_svg
 from vidclass.report.protocol import FLOORS_EXPLAINED, GLOSSARY
 from vidclass.report.summary import Page, summarize
 from vidclass.report.table import without_paths
@@ -64,6 +65,8 @@ def render_report(study_folder: Path, home: Path, out: Path | None = None) -> Re
     tables = collect(study_folder, home)
     page = summarize(tables)
     pictures = dict(_pictures(tables, page))
+    for shown in pictures.values():
+        settle(shown.figure)
     folder = study_folder / "report"
     shared: dict[str, Any] = {
         "page": page,
@@ -75,7 +78,7 @@ def render_report(study_folder: Path, home: Path, out: Path | None = None) -> Re
         _write(folder / "figures" / f"{name}.png", to_png(shown.figure))
     svg = {name: to_svg(shown.figure, name) for name, shown in pictures.items()}
     html, markdown = folder / "report.html", folder / "report.md"
-    _write(html, _template("report.html.j2").render(**shared, svg=svg).encode())
+    _write(html, _unbroken(_template("report.html.j2").render(**shared, svg=svg)).encode())
     _write(markdown, _template("report.md.j2").render(**shared).encode())
     csv = tuple(_write_csv(folder / f"{name}.csv", t) for name, t in _frames(tables, page).items())
     _write(folder / "verdict.json", json.dumps(_verdict(page), indent=2).encode() + b"\n")
@@ -92,6 +95,11 @@ def _template(name: str) -> jinja2.Template:
         keep_trailing_newline=True,
     )
     return environment.get_template(name)
+
+
+def _unbroken(html: str) -> str:
+    """Keep figures and their per cent sign on one line."""
+    return re.sub(r"(?<=\d) %", "\u00a0%", html)
 
 
 def _write(path: Path, content: bytes) -> None:
@@ -129,7 +137,7 @@ def _frames(tables: StudyTables, page: Page) -> Mapping[str, pd.DataFrame]:
         "epochs": tables.epochs,
     }
     predictions = pd.concat([tables.finals, tables.floors], ignore_index=True)
-    told = predictions.drop(columns=[c for c in predictions if c[0] == "p" and c[1:].isdigit()])
+    told = predictions[list(PREDICTION_COLUMNS)]
     if 0 < told.memory_usage(deep=False).sum() <= LARGEST_PREDICTIONS_BYTES:
         frames["predictions"] = told
     return frames
@@ -191,9 +199,7 @@ def _pictures(tables: StudyTables, page: Page) -> Iterator[tuple[str, Picture]]:
     yield from _search_pictures(tables, page, metric)
 
 
-def _search_pictures(
-    tables: StudyTables, page: Page, metric: str
-) -> Iterator[tuple[str, Picture]]:
+def _search_pictures(tables: StudyTables, page: Page, metric: str) -> Iterator[tuple[str, Picture]]:
     drawn = page.drawn
     if drawn.curves:
         yield (

@@ -2,12 +2,16 @@
 
 from dataclasses import dataclass, field
 
-import pandas as pd
-
 from vidclass.report.behaviour import ClassScore, worst_class
 from vidclass.report.collect import StudyTables
-from vidclass.report.runs import ArmRuns, Metric, read_runs
-from vidclass.training import metrics
+from vidclass.report.intervals import Interval, score_interval
+from vidclass.report.runs import (
+    ArmRuns,
+    Metric,
+    SeedVariance,
+    pooled_seed_variance,
+    read_runs,
+)
 
 __all__ = ["Difference", "Score", "Scores", "TimeValue", "score_study"]
 
@@ -17,19 +21,32 @@ BAG = "bag_of_frames"
 
 @dataclass(frozen=True)
 class Score:
-    """One arm or floor on test; bounds are NaN, with the ``reason``, where none can be told."""
+    """One arm or floor on test.
+
+    Attributes:
+        name: of the arm or floor.
+        is_floor: whether it is a floor.
+        interval: the primary figure, mean over seeds, with its bounds.
+        seeds: the primary figure of each seed.
+        accuracy: at video level, mean over seeds.
+        macro_f1: the same.
+        worst: the class with the lowest F1.
+        clip_accuracy: accuracy of single windows; None for floors.
+    """
 
     name: str
     is_floor: bool
-    estimate: float
-    low: float
-    high: float
-    reason: str
+    interval: Interval
     seeds: tuple[float, ...]
     accuracy: float
     macro_f1: float
     worst: ClassScore | None
     clip_accuracy: float | None
+
+    @property
+    def estimate(self) -> float:
+        """The primary figure."""
+        return self.interval.estimate
 
 
 @dataclass(frozen=True)
@@ -89,12 +106,25 @@ def score_study(tables: StudyTables) -> Scores:
     """Return every statistic that the study's predictions allow so far."""
     metric: Metric = tables.spec.primary.metric
     finals = tables.finals[tables.finals["kind"] == "final"]
-    runs = read_runs(finals) if len(finals) else {}
-    floor_runs = read_runs(tables.floors, tables.floors["arm"].unique()) if len(tables.floors) else {}
-    arms = [_score(tables, runs[a], metric, False) for a in tables.arms if a in runs]
-    floors = [_score(tables, r, metric, True) for r in floor_runs.values()]
-    best = max(floors, key=lambda s: s.estimate, default=None)
-    return Scores(arms=arms, floors=floors, best_floor=best.name if best else "", chance=_chance(tables), verdict="Interim.", limits=[])
+    arm_runs = read_runs(finals) if len(finals) else {}
+    floor_runs = _floor_runs(tables)
+    pooled = pooled_seed_variance(arm_runs, metric)
+    arms = [_score(tables, arm_runs[arm], metric, pooled) for arm in tables.arms if arm in arm_runs]
+    floors = [_score(tables, runs, metric, None) for runs in floor_runs.values()]
+    best = max(floors, key=lambda score: score.estimate, default=None)
+    return Scores(
+        arms=arms,
+        floors=floors,
+        best_floor=best.name if best else "",
+        chance=_chance(tables),
+        verdict="Interim.",
+        limits=[],
+    )
+
+
+def _floor_runs(tables: StudyTables) -> dict[str, ArmRuns]:
+    floors = tables.floors
+    return read_runs(floors, deterministic=set(floors["arm"])) if len(floors) else {}
 
 
 def _chance(tables: StudyTables) -> float:
@@ -108,23 +138,30 @@ def _chance(tables: StudyTables) -> float:
     return float(labels.value_counts(normalize=True).max())
 
 
-def _score(tables: StudyTables, runs: ArmRuns, metric: Metric, is_floor: bool) -> Score:
-    source = tables.floors if is_floor else tables.finals[tables.finals["kind"] == "final"]
-    rows = source[source["arm"] == runs.arm]
+def _score(
+    tables: StudyTables, runs: ArmRuns, metric: Metric, pooled: SeedVariance | None
+) -> Score:
+    source = tables.floors if runs.deterministic else tables.finals
+    rows = source[(source["arm"] == runs.arm) & (source["variant"] == "kept")]
     return Score(
         name=runs.arm,
-        is_floor=is_floor,
-        estimate=runs.score(metric),
-        low=NAN,
-        high=NAN,
-        reason="interim",
-        seeds=tuple(float(s) for s in runs.score_S(metric)),
+        is_floor=runs.deterministic,
+        interval=score_interval(runs, metric, pooled),
+        seeds=tuple(float(score) for score in runs.score_S(metric)),
         accuracy=runs.score("accuracy"),
         macro_f1=runs.score("macro_f1"),
         worst=worst_class(rows, tables.classes),
-        clip_accuracy=_clip_accuracy(tables, runs.arm),
+        clip_accuracy=None if runs.deterministic else _clip_accuracy(tables, runs.arm),
     )
 
 
 def _clip_accuracy(tables: StudyTables, arm: str) -> float | None:
-    return None
+    """Return the accuracy over all clips of all folds, mean over seeds."""
+    videos = tables.finals.groupby(["arm", "kind", "fold", "seed"]).size()
+    found = [
+        (final.clip_metrics["accuracy"], int(videos.get((arm, "final", final.fold, final.seed), 0)))
+        for final in tables.state.finals.values()
+        if final.arm == arm and final.variant == "kept"
+    ]
+    whole = sum(number for _, number in found)
+    return sum(value * number for value, number in found) / whole if whole else None

@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from vidclass import __version__
 from vidclass.report import compared, protocol
 from vidclass.report.behaviour import confusion_of, worst_pairs
-from vidclass.report.belief import Bounds, Light, lights
+from vidclass.report.belief import Light, lights
 from vidclass.report.collect import StudyTables
 from vidclass.report.cost import EqualHours, best_so_far, compute_unit, equal_hours
 from vidclass.report.figures import Bar, Dot
@@ -22,10 +23,9 @@ from vidclass.report.figures_search import (
     learning_curves,
     slices,
 )
+from vidclass.report.intervals import Interval
 from vidclass.report.scores import Scores, score_study
 from vidclass.report.table import Column, Table, count, percent, plural, text
-
-import pandas as pd
 
 __all__ = ["Drawn", "Page", "summarize"]
 
@@ -130,7 +130,8 @@ def _drawn(
     num_classes = len(tables.classes)
     return Drawn(
         dots=[
-            Dot(s.name, s.is_floor, s.estimate, s.low, s.high, s.seeds) for s in scores.all_scores
+            Dot(s.name, s.is_floor, s.estimate, s.interval.low, s.interval.high, s.seeds)
+            for s in scores.all_scores
         ],
         bars=[
             Bar(f"{d.first} − {d.second}", d.estimate, d.low, d.high, d.decided)
@@ -150,11 +151,8 @@ def _drawn(
     )
 
 
-def _metadata(scores: Scores) -> Bounds | None:
-    for score in scores.floors:
-        if score.name == "metadata":
-            return Bounds(score.estimate, score.low, score.high)
-    return None
+def _metadata(scores: Scores) -> Interval | None:
+    return next((score.interval for score in scores.floors if score.name == "metadata"), None)
 
 
 def _champion(tables: StudyTables, scores: Scores) -> str:
@@ -221,7 +219,7 @@ def _next_step(
     metadata = _metadata(scores)
     if not scores.arms:
         return f"Let the study end: {protocol.reproduce_command(tables)} goes on where it stopped."
-    if metadata is not None and metadata.low > scores.chance:
+    if metadata is not None and (metadata.low or 0.0) > scores.chance:
         return (
             "Remove what lets the file tell the class (sizes, lengths or rates that differ by "
             "class), or read the scores as those of a shortcut."
@@ -275,6 +273,6 @@ def _deployment(tables: StudyTables) -> str:
 
 def _trials_told(tables: StudyTables) -> str:
     trials = tables.trials
-    kinds = trials["kind"].value_counts() if len(trials) else {}
+    kinds = trials["kind"].value_counts()
     parts = ", ".join(f"{number} {str(kind).replace('_', ' ')}" for kind, number in kinds.items())
     return f"{plural(len(trials), 'trial')}: {parts}"
