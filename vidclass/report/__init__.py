@@ -1,0 +1,1 @@
+"""What a study has found: statistics, figures and the page. Reads files, never starts Ray."""

@@ -1,0 +1,285 @@
+"""Predictions of one arm as arrays, and the parts of its score's variance: groups and seeds.
+
+A score is linearised: each video gets a small value whose sum over a group, fold or seed says how
+much that group, fold or seed moved the score (Taylor linearisation of a ratio, Woodruff 1971). For
+accuracy it is exact: (right - mean) / N. Group and seed variance, of one arm and of a paired
+difference, are then sums of squares of such sums, for accuracy and macro F1 alike.
+
+Legend: S seeds, N videos, G groups, F folds, K classes.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+__all__ = [
+    "ArmRuns",
+    "Metric",
+    "SeedVariance",
+    "group_variance",
+    "pooled_seed_variance",
+    "read_runs",
+    "satterthwaite",
+    "seed_variance",
+]
+
+Int64 = npt.NDArray[np.int64]
+Float64 = npt.NDArray[np.float64]
+Metric = Literal["accuracy", "macro_f1"]
+
+MIN_OWN_SEEDS = 3
+"""From so many seeds on an arm's own seed variance is used; below it is pooled over arms."""
+
+PRIOR_CORRELATION = 0.3
+"""Correlation within groups where the data can't tell it (their usual range is 0.1 to 0.3)."""
+PRIOR_GROUPS = 2.0
+"""So many groups with errors outweigh it (benchmarks/statistics_acceptance.py)."""
+
+
+@dataclass(frozen=True)
+class ArmRuns:
+    """All test predictions of one arm, every video once a seed index.
+
+    Attributes:
+        arm: name.
+        video_id_N: sorted ids.
+        label_N: true class.
+        pred_SN: predicted class.
+        group_N: whole numbers; videos with the same one are not independent.
+        fold_N: whole numbers; videos with the same one were scored by the same trained model.
+        deterministic: another run would give the same predictions (floors), so that one run has no
+            seed variance.
+        prob_SNK: class probabilities, where given.
+    """
+
+    arm: str
+    video_id_N: npt.NDArray[np.object_]
+    label_N: Int64
+    pred_SN: Int64
+    group_N: Int64
+    fold_N: Int64
+    deterministic: bool = False
+    prob_SNK: Float64 | None = None
+
+    @property
+    def num_seeds(self) -> int:
+        """Runs of every video."""
+        return len(self.pred_SN)
+
+    @property
+    def num_videos(self) -> int:
+        """Videos scored."""
+        return len(self.label_N)
+
+    @property
+    def num_groups(self) -> int:
+        """Independent groups of videos."""
+        return len(np.unique(self.group_N))
+
+    def only(self, kept_N: npt.NDArray[np.bool_]) -> "ArmRuns":
+        """Return the runs of the videos where ``kept_N`` is true."""
+        return replace(
+            self,
+            video_id_N=self.video_id_N[kept_N],
+            label_N=self.label_N[kept_N],
+            pred_SN=self.pred_SN[:, kept_N],
+            group_N=self.group_N[kept_N],
+            fold_N=self.fold_N[kept_N],
+            prob_SNK=None if self.prob_SNK is None else self.prob_SNK[:, kept_N],
+        )
+
+    def right_SN(self) -> Float64:
+        """Return 1 where the prediction is the label, else 0."""
+        return np.asarray(self.pred_SN == self.label_N, dtype=np.float64)
+
+    def score_S(self, metric: Metric) -> Float64:
+        """Return the score of each seed over all videos (out of fold where there are folds)."""
+        if metric == "accuracy":
+            return np.asarray(self.right_SN().mean(axis=1), dtype=np.float64)
+        f1 = [_macro_f1(*_counts(self.label_N, pred_N)) for pred_N in self.pred_SN]
+        return np.array(f1, dtype=np.float64)
+
+    def score(self, metric: Metric) -> float:
+        """Return the mean over seeds of the score."""
+        return float(self.score_S(metric).mean())
+
+    def linear_SN(self, metric: Metric) -> Float64:
+        """Return what each video of each seed adds to the score; all of them sum to 0."""
+        if metric == "accuracy":
+            right_SN = self.right_SN()
+            return np.asarray((right_SN - right_SN.mean()) / self.num_videos, dtype=np.float64)
+        return _linear_macro_f1(self.label_N, self.pred_SN)
+
+
+def _counts(label_N: Int64, pred_N: Int64) -> tuple[Int64, Int64]:
+    """Return true positives and label + prediction counts, each ``[K]``."""
+    num_classes = int(max(label_N.max(), pred_N.max())) + 1
+    right_K = np.bincount(label_N[label_N == pred_N], minlength=num_classes)
+    occurs_K = np.bincount(label_N, minlength=num_classes)
+    occurs_K = occurs_K + np.bincount(pred_N, minlength=num_classes)
+    return right_K.astype(np.int64), occurs_K.astype(np.int64)
+
+
+def _macro_f1(right_K: Int64, occurs_K: Int64) -> float:
+    there = occurs_K > 0
+    return float((2 * right_K[there] / occurs_K[there]).mean())
+
+
+def _linear_macro_f1(label_N: Int64, pred_SN: Int64) -> Float64:
+    num_seeds = len(pred_SN)
+    right_K, occurs_K = _counts(np.tile(label_N, num_seeds), pred_SN.ravel())
+    there = occurs_K > 0
+    share = 1.0 / there.sum()
+    each_K = np.where(there, share * num_seeds / np.maximum(occurs_K, 1), 0.0)
+    f1_K = np.where(there, 2 * right_K / np.maximum(occurs_K, 1), 0.0)
+    # d F1_k = (2 right - F1_k (label + predicted)) / (labels + predictions of k)
+    miss_K = -f1_K * each_K
+    hit_SN = np.where(pred_SN == label_N, 2 * each_K[label_N], 0.0)
+    return np.asarray(hit_SN + miss_K[label_N] + miss_K[pred_SN], dtype=np.float64)
+
+
+def read_runs(table: pd.DataFrame, deterministic: Iterable[str] = ()) -> dict[str, ArmRuns]:
+    """Return the arms of a tidy table of predictions.
+
+    Seeds may differ from fold to fold: they are ranked within an arm and fold (by ``seed_index``
+    where that column exists). Of an unfinished study the seeds that every fold has are used.
+
+    Args:
+        table: columns arm, seed, fold, video_id, group, label_id, pred_id, maybe p0, p1, ...
+        deterministic: arms (floors) whose single run has no seed variance.
+
+    Raises:
+        ValueError: when a video has two predictions of the same arm and seed.
+    """
+    fixed = set(deterministic)
+    groups = {name: code for code, name in enumerate(sorted(table["group"].astype(str).unique()))}
+    coded = table.assign(group=table["group"].astype(str).map(groups))
+    return {
+        str(arm): _read_arm(str(arm), rows, arm in fixed)
+        for arm, rows in coded.groupby("arm", sort=False)
+    }
+
+
+def _read_arm(arm: str, rows: pd.DataFrame, deterministic: bool) -> ArmRuns:
+    by = "seed_index" if "seed_index" in rows.columns else "seed"
+    rank = rows.groupby("fold")[by].rank(method="dense").astype(int) - 1
+    num_seeds = int(rank.groupby(rows["fold"]).max().min()) + 1
+    rows = rows.assign(rank=rank).loc[rank < num_seeds].sort_values(["rank", "video_id"])
+    if rows.duplicated(["rank", "video_id"]).any():
+        twice = rows.loc[rows.duplicated(["rank", "video_id"]), "video_id"].iloc[0]
+        raise ValueError(f"arm {arm}: video {twice} has two predictions of one seed")
+    num_rows = rows.groupby("video_id")["rank"].transform("size")
+    rows = rows.loc[num_rows == num_seeds]
+    first = rows.loc[rows["rank"] == 0]
+    columns = [name for name in rows.columns if name[0] == "p" and name[1:].isdigit()]
+    columns = sorted((c for c in columns if rows[c].notna().all()), key=lambda name: int(name[1:]))
+    prob_SNK = rows[columns].to_numpy(np.float64).reshape(num_seeds, len(first), len(columns))
+    return ArmRuns(
+        arm=arm,
+        video_id_N=first["video_id"].to_numpy(object),
+        label_N=first["label_id"].to_numpy(np.int64),
+        pred_SN=rows["pred_id"].to_numpy(np.int64).reshape(num_seeds, len(first)),
+        group_N=first["group"].to_numpy(np.int64),
+        fold_N=first["fold"].to_numpy(np.int64),
+        deterministic=deterministic,
+        prob_SNK=prob_SNK if columns else None,
+    )
+
+
+@dataclass(frozen=True)
+class SeedVariance:
+    """Variance of a single run's score over seeds, and its degrees of freedom."""
+
+    variance: float
+    df: int
+
+
+def group_variance(linear_N: Float64, group_N: Int64, pseudo: float = 1.0) -> tuple[float, int]:
+    """Return the variance of a score over groups, and G - 1.
+
+    It is never taken below the variance of videos that are correlated within groups as
+    `_least_correlation` says, with ``pseudo`` disagreements added (after Agresti and Min, 2005): a
+    few groups that happen to agree prove no certainty.
+
+    Args:
+        linear_N: a video's share in the score, or in a difference of two scores.
+        group_N: its group.
+        pseudo: videos of full disagreement that are added.
+    """
+    codes_N = np.unique(group_N, return_inverse=True)[1]
+    sum_G = np.bincount(codes_N, weights=linear_N)
+    num_groups, num_videos = len(sum_G), len(linear_N)
+    if num_groups < 2:
+        return float("nan"), 0
+    between = num_groups / (num_groups - 1) * float(sum_G @ sum_G)
+    square_G = np.bincount(codes_N, weights=linear_N**2).astype(np.float64)
+    size_G = np.bincount(codes_N).astype(np.float64)
+    typical_size = float(size_G @ size_G) / num_videos
+    inflation = 1 + (typical_size - 1) * _least_correlation(square_G)
+    least = (float(square_G.sum()) + pseudo / num_videos**2) * inflation
+    return max(between, least), num_groups - 1
+
+
+def _least_correlation(square_G: Float64) -> float:
+    """Return the correlation within groups that has to be reckoned with.
+
+    It can be estimated only from videos that differ from the rest (errors, disagreements). Where
+    they lie in few groups, the next group may hold as many again, and the estimate is worthless:
+    ``PRIOR_CORRELATION`` is put in its place, the less of it the more groups show them.
+    """
+    total = float(square_G.sum())
+    spread = total**2 / float(square_G @ square_G) if total > 0 else 0.0
+    return PRIOR_CORRELATION * min(1.0, PRIOR_GROUPS / spread) if spread else PRIOR_CORRELATION
+
+
+def _single_run(runs: ArmRuns, metric: Metric) -> SeedVariance:
+    linear_SN = runs.linear_SN(metric)
+    folds = np.unique(runs.fold_N)
+    sum_SF = np.stack([linear_SN[:, runs.fold_N == fold].sum(axis=1) for fold in folds], axis=1)
+    # every fold has models of its own, so that their seeds' variances add up
+    variance = float(sum_SF.var(axis=0, ddof=1).sum())
+    return SeedVariance(variance, len(folds) * (runs.num_seeds - 1))
+
+
+def pooled_seed_variance(
+    arms: Mapping[str, ArmRuns] | Iterable[ArmRuns], metric: Metric
+) -> SeedVariance | None:
+    """Return the seed variance pooled over arms and folds; None when no arm ran twice."""
+    all_runs = arms.values() if isinstance(arms, Mapping) else arms
+    parts = [_single_run(r, metric) for r in all_runs if r.num_seeds > 1 and not r.deterministic]
+    df = sum(part.df for part in parts)
+    if not df:
+        return None
+    return SeedVariance(sum(part.variance * part.df for part in parts) / df, df)
+
+
+def seed_variance(
+    runs: ArmRuns, metric: Metric, pooled: SeedVariance | None
+) -> SeedVariance | None:
+    """Return the seed variance of the arm's *mean* score; None when nothing tells it.
+
+    Own seeds from ``MIN_OWN_SEEDS`` on, else pooled: two seeds have one degree of freedom.
+    """
+    if runs.deterministic:
+        return SeedVariance(0.0, 0)
+    single = pooled
+    if runs.num_seeds >= MIN_OWN_SEEDS or (pooled is None and runs.num_seeds > 1):
+        single = _single_run(runs, metric)
+    return SeedVariance(single.variance / runs.num_seeds, single.df) if single else None
+
+
+def satterthwaite(parts: Iterable[tuple[float, int]]) -> float:
+    """Return the degrees of freedom of a sum of variances (Satterthwaite, 1946).
+
+    Args:
+        parts: (variance, degrees of freedom) of each.
+    """
+    known = [(variance, df) for variance, df in parts if variance > 0 and df > 0]
+    if not known:
+        return float("nan")
+    total = sum(variance for variance, _ in known)
+    return total**2 / sum(variance**2 / df for variance, df in known)
