@@ -35,7 +35,7 @@ from vidclass.home import datasets_folder, write_aside
 __all__ = ["PRESETS", "make_moving_shapes", "moving_shapes_folder"]
 
 # Part of every folder's name. Raise it when the same preset and seed would give other files.
-GENERATOR_VERSION = 1
+GENERATOR_VERSION = 2
 
 CLIPS_A_TASK = 32  # a task takes about 0.1 s: progress moves, and Ctrl-C waits for no more
 SPLITS = ("train", "valid", "test")
