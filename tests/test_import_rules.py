@@ -14,7 +14,7 @@ RAY_FILES = {
     "data/pipeline.py",
     "sweep/runner.py",
     "sweep/search.py",
-    "sweep/scheduler.py",
+    "sweep/cluster.py",
     "sweep/trial.py",
 }
 MAX_FILE_LINES = 400

@@ -2,12 +2,13 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 from typer.core import TyperGroup
 
 from vidclass.cli import run_app
+from vidclass.sweep import arguments
 
 __all__ = ["app"]
 
@@ -17,13 +18,13 @@ class _RunByDefault(TyperGroup):
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Put ``run`` before a first word that is no verb."""
-        if args and args[0] not in self.commands:
-            args = ["run", *args]
-        return super().resolve_command(ctx, args)
+        verb = args and args[0] in self.commands
+        return super().resolve_command(ctx, args if verb else ["run", *args])
 
 
-app = typer.Typer(cls=_RunByDefault, no_args_is_help=True, pretty_exceptions_enable=False)
-Study = Annotated[str, typer.Argument(help="Name of a study, as `vidclass sweep list` shows it.")]
+app = typer.Typer(
+    cls=_RunByDefault, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
+)
 
 
 @app.callback(epilog="Example: python -m vidclass.sweep fusion_study --dry-run")
@@ -33,24 +34,20 @@ def _root() -> None:
 
 @app.command(epilog="Example: vidclass sweep run ut_interaction --data ~/ut_interaction")
 def run(
-    study: Annotated[str, typer.Argument(help="A study file, or the name of one in sweeps/.")],
-    data: Annotated[str | None, typer.Option(help="Folder of videos, one folder a class.")] = None,
-    profile: Annotated[str | None, typer.Option(help="laptop or full.")] = None,
-    override: Annotated[
-        list[str] | None, typer.Option("--set", metavar="A.B=C", help="Override one field.")
-    ] = None,
-    smoke: Annotated[bool, typer.Option(help="The whole path in about a minute.")] = False,
-    dry_run: Annotated[bool, typer.Option(help="Show the plan and start nothing.")] = False,
-    plugin: Annotated[
-        list[str] | None, typer.Option(help="Python file or module with your own models.")
-    ] = None,
-    out: Annotated[Path, typer.Option(help="Where the report is copied to.")] = Path("reports"),
+    study: arguments.File,
+    data: arguments.Data = None,
+    profile: arguments.ProfileName = None,
+    override: arguments.Overrides = None,
+    smoke: arguments.Smoke = False,
+    dry_run: arguments.DryRun = False,
+    plugin: arguments.Plugins = None,
+    out: arguments.Out = Path("reports"),
 ) -> None:
     """Run a study from videos to a verdict, or continue it."""
-    from vidclass.sweep.commands import run_command
+    from vidclass.sweep import commands
 
     sys.exit(
-        run_command(
+        commands.run_command(
             study,
             data=data,
             profile=profile,
@@ -63,48 +60,40 @@ def run(
     )
 
 
+def _delegated(verb: str, *arguments: Any, **options: Any) -> None:
+    from vidclass.sweep import commands  # brings torch, which `--help` must not wait for
+
+    getattr(commands, f"{verb}_command")(*arguments, **options)
+
+
 @app.command("list", epilog="Example: vidclass sweep list")
 def list_studies() -> None:
     """List the studies of the home folder, and the study files that can be run."""
-    from vidclass.sweep.commands import list_command
-
-    list_command()
+    _delegated("list")
 
 
 @app.command(epilog="Example: vidclass sweep status fusion_study")
-def status(study: Study) -> None:
+def status(study: arguments.Study) -> None:
     """Show how far a study is, from its ledger."""
-    from vidclass.sweep.commands import status_command
-
-    status_command(study)
+    _delegated("status", study)
 
 
 @app.command(epilog="Example: vidclass sweep stop fusion_study")
-def stop(study: Study) -> None:
-    """Interrupt the driver of a running study on this machine; the run command continues it."""
-    from vidclass.sweep.commands import stop_command
-
-    stop_command(study)
+def stop(study: arguments.Study) -> None:
+    """Interrupt the driver of a running study on this machine; running it again continues it."""
+    _delegated("stop", study)
 
 
 @app.command(epilog="Example: vidclass sweep logs fusion_study t0007 --follow")
-def logs(
-    study: Study,
-    trial: Annotated[str, typer.Argument(help="A trial, such as t0007.")],
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as it grows.")] = False,
-) -> None:
+def logs(study: arguments.Study, trial: arguments.Trial, follow: arguments.Follow = False) -> None:
     """Print what a trial printed."""
-    from vidclass.sweep.commands import logs_command
-
-    logs_command(study, trial, follow=follow)
+    _delegated("logs", study, trial, follow=follow)
 
 
 @app.command(epilog="Example: vidclass sweep sync fusion_study")
-def sync(study: Study) -> None:
+def sync(study: arguments.Study) -> None:
     """Write a study's ledger into MLflow by hand: after an outage, or into an empty store."""
-    from vidclass.sweep.commands import sync_command
-
-    sync_command(study)
+    _delegated("sync", study)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ import signal
 import socket
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
@@ -17,11 +18,13 @@ from vidclass.study import load_study
 from vidclass.sweep.load import LoadedStudy, load_study_file, packaged_studies
 from vidclass.sweep.lock import driver_of
 from vidclass.sweep.plan import plan_lines
-from vidclass.sweep.runner import Outcome, run
 from vidclass.sweep.screen import Screen, duration, state_table
 from vidclass.sweep.spec import StudySpec
 from vidclass.sweep.state import replay
 from vidclass.tracking.store import ui_command
+
+if TYPE_CHECKING:
+    from vidclass.sweep.runner import Outcome
 
 __all__ = [
     "list_command",
@@ -83,7 +86,7 @@ def run_and_report(
     smoke: bool,
     plugins: tuple[str, ...],
     out: Path | None,
-) -> Outcome:
+) -> "Outcome":
     """Run what is left of a study, write its report and say how it ended.
 
     Args:
@@ -95,6 +98,8 @@ def run_and_report(
         plugins: Python files or modules with own models.
         out: the folder to which the report is copied, as ``out/NAME``; None copies nothing.
     """
+    from vidclass.sweep.runner import run  # Ray takes seconds to import; other verbs need none
+
     # the same file must be found from every trial, whose working folder is another
     plugins = tuple(str(Path(p).resolve()) if p.endswith(".py") else p for p in plugins)
     for plugin in plugins:
@@ -115,7 +120,7 @@ def run_and_report(
 
 
 def _closing_lines(
-    screen: Screen, loaded: LoadedStudy, outcome: Outcome, rendered: Rendered, report_s: float
+    screen: Screen, loaded: LoadedStudy, outcome: "Outcome", rendered: Rendered, report_s: float
 ) -> None:
     state = replay(outcome.folder / "ledger.jsonl")
     screen.say("")

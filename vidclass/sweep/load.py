@@ -243,8 +243,8 @@ def _arm_checks(
             trial_config(spec, arm, corner)
         except UserErrors as errors:
             where = _where(lines, at, source)
-            for error in errors.errors:
-                yield UserError(error.rule, f"{error.received} ({where})", error.remedy)
+            for found in errors.errors:
+                yield UserError(found.rule, f"{found.received} ({where})", found.remedy)
             return
 
 

@@ -18,7 +18,6 @@ from typing import Any
 
 from ray import tune
 
-from vidclass.sweep.adapters import EngineScheduler, EngineSearcher, registered
 from vidclass.sweep.cluster import cluster, scratch_folder, slots_of
 from vidclass.sweep.engine import Engine
 from vidclass.sweep.identity import check_identity, session_facts
@@ -26,6 +25,7 @@ from vidclass.sweep.load import LoadedStudy
 from vidclass.sweep.lock import driver_lock
 from vidclass.sweep.prepare import prepare_data
 from vidclass.sweep.screen import Screen
+from vidclass.sweep.search import EngineScheduler, EngineSearcher, registered
 from vidclass.sweep.trial import run_trial
 
 __all__ = ["Outcome", "run"]

@@ -45,22 +45,22 @@ class _Spec(BaseModel):
 class WindowSpec(_Spec):
     """The window of a video that every arm looks at."""
 
-    span_s: float = Field(1.0, gt=0, le=600)
+    span_s: float = Field(default=1.0, gt=0, le=600)
     """Length of the window in seconds, the same for all arms."""
-    num_frames: int = Field(10, ge=1, le=512)
+    num_frames: int = Field(default=10, ge=1, le=512)
     """Frames spread evenly over the window; an arm sees those of them that its design asks for."""
 
 
 class SplitSpec(_Spec):
     """How videos are divided; a group is never divided."""
 
-    valid_share: float = Field(0.2, gt=0, lt=0.5)
+    valid_share: float = Field(default=0.2, gt=0, lt=0.5)
     """Share of the training groups that choose checkpoints and winners."""
-    test_share: float = Field(0.2, gt=0, lt=0.9)
+    test_share: float = Field(default=0.2, gt=0, lt=0.9)
     """Share of all groups scored once, at the end; outer folds set their own share."""
     folds: int | Literal["auto"] | None = "auto"
     """Outer folds; auto = 5 under 30 groups, else one split; null = one split."""
-    seed: int = Field(0, ge=0)
+    seed: int = Field(default=0, ge=0)
     """Seed of the division."""
 
 
@@ -71,7 +71,7 @@ class DataSpec(_Spec):
     """`moving_shapes` (made on first use) or a folder with one folder a class."""
     preset: str = "default"
     """Difficulty of moving_shapes: easy, default, hard, smoke."""
-    seed: int = Field(0, ge=0)
+    seed: int = Field(default=0, ge=0)
     """Seed with which moving_shapes is made."""
     group_pattern: str | None = None
     """Regular expression whose first bracket is the group in a file name; without a groups.csv."""
@@ -79,17 +79,17 @@ class DataSpec(_Spec):
     """Size and rate at which frames are stored."""
     window: WindowSpec = WindowSpec()
     """The shared window."""
-    input_size: int = Field(32, ge=16, le=1024)
+    input_size: int = Field(default=32, ge=16, le=1024)
     """Height and width of a frame as the models see it, pixels."""
     geometry: Literal["pad", "crop", "squash"] = "crop"
     """How a frame becomes square; squash lets the aspect ratio speak for the class."""
-    views: int = Field(1, ge=1, le=64)
+    views: int = Field(default=1, ge=1, le=64)
     """Windows scored for each video; their probabilities are averaged."""
     augment: Augment = Augment()
     """Changes to training clips, the same over all frames of a clip."""
     split: SplitSpec = SplitSpec()
     """Division into train, validation and test."""
-    quarantine_limit: float = Field(0.05, ge=0, le=1)
+    quarantine_limit: float = Field(default=0.05, ge=0, le=1)
     """Largest share of unreadable videos with which a study may start."""
 
 
@@ -139,9 +139,9 @@ class ArmSpec(_Spec):
 class HalvingSpec(_Spec):
     """Successive halving (ASHA, Li et al. 2020) inside each arm."""
 
-    min_epochs: int = Field(3, ge=1)
+    min_epochs: int = Field(default=3, ge=1)
     """First epoch at which a trial may be stopped."""
-    reduction: int = Field(2, ge=2, le=10)
+    reduction: int = Field(default=2, ge=2, le=10)
     """At each rung the best 1/reduction of what has been seen there goes on."""
 
 
@@ -152,35 +152,35 @@ class SearchSpec(_Spec):
     """auto = quasi-random up to 10 trials an arm and fold, multivariate TPE above."""
     halving: HalvingSpec | None = HalvingSpec()
     """null gives every trial its full epochs."""
-    seed: int = Field(0, ge=0)
+    seed: int = Field(default=0, ge=0)
     """Seed from which every other seed of the study is derived."""
 
 
 class BudgetSpec(_Spec):
     """What an arm may spend: equal for all arms."""
 
-    trials: int | None = Field(None, ge=1, le=10_000)
+    trials: int | None = Field(default=None, ge=1, le=10_000)
     """Trials an arm and fold; null = the profile's."""
-    epochs: int = Field(8, ge=1, le=10_000)
+    epochs: int = Field(default=8, ge=1, le=10_000)
     """Largest number of epochs of a trial."""
-    hours: float | None = Field(None, gt=0)
+    hours: float | None = Field(default=None, gt=0)
     """Wall-clock limit of the whole study; what has been trained by then is reported."""
-    retries: int = Field(2, ge=0, le=20)
+    retries: int = Field(default=2, ge=0, le=20)
     """Further attempts after a crash of a trial; a lost node never counts."""
-    failures: int = Field(20, ge=0)
+    failures: int = Field(default=20, ge=0)
     """Failed trials with which the study ends."""
 
 
 class FinalsSpec(_Spec):
     """The scoring of the winners; null fields take the profile's value."""
 
-    seeds: int | None = Field(None, ge=1, le=50)
+    seeds: int | None = Field(default=None, ge=1, le=50)
     """Fresh seeds a winner is trained with and scored on test."""
-    rerun_top: int | None = Field(None, ge=1, le=50)
+    rerun_top: int | None = Field(default=None, ge=1, le=50)
     """Best search trials of an arm that are run again on further seeds."""
-    rerun_seeds: int | None = Field(None, ge=1, le=20)
+    rerun_seeds: int | None = Field(default=None, ge=1, le=20)
     """Seeds of those, the search run counted."""
-    time_seeds: int | None = Field(None, ge=0, le=50)
+    time_seeds: int | None = Field(default=None, ge=0, le=50)
     """Seeds trained and tested on shuffled frames for the value of time; 0 leaves it out."""
     perturbations: bool = True
     """Whether finals are also tested on shuffled, reversed and frozen frames."""
@@ -245,7 +245,7 @@ class StudySpec(_Spec):
     """The arm that vs_control compares with."""
     finals: FinalsSpec = FinalsSpec()
     """Seeds of re-runs, finals and controls."""
-    slots: int | None = Field(None, ge=1)
+    slots: int | None = Field(default=None, ge=1)
     """Trials at once; null = one a GPU, or one a core. Shapes no result."""
 
     @property
