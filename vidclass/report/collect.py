@@ -70,6 +70,7 @@ class StudyTables:
         exposure: how often the test set has been scored; None before the data were ready.
         models: facts of each arm's model; an arm whose model is not registered here is missing.
         unreadable: prediction files that the ledger names and the folder lacks.
+        extended_after_test: whether trials were added after the test set had been scored.
     """
 
     name: str
@@ -84,6 +85,7 @@ class StudyTables:
     exposure: Exposure | None
     models: dict[str, ModelFacts]
     unreadable: tuple[str, ...] = ()
+    extended_after_test: bool = False
 
     @property
     def classes(self) -> list[str]:
@@ -158,11 +160,19 @@ def collect(study_folder: Path, home: Path) -> StudyTables:
         exposure=_exposure(home, state) if ready else None,
         models=_models(spec, state),
         unreadable=tuple(missing),
+        extended_after_test=_extended_after_test(state),
     )
 
 
 def _exposure(home: Path, state: State) -> Exposure:
     return read_exposure(home, state.data["content_hash"], state.data["split_hash"])
+
+
+def _extended_after_test(state: State) -> bool:
+    """Say whether a search trial was proposed after a final had been scored."""
+    first = min((final.time for final in state.finals.values()), default=float("inf"))
+    searched = state.select(kind="search")
+    return any(trial.proposed_at > first for trial in searched)
 
 
 def _trials(state: State) -> pd.DataFrame:

@@ -2,9 +2,10 @@
 
 from vidclass.report.belief import EQUIVALENCE_MARGIN
 from vidclass.report.collect import StudyTables
+from vidclass.report.comparisons import Comparison
 from vidclass.report.cost import arm_costs, compute_unit
 from vidclass.report.intervals import Interval, equivalence
-from vidclass.report.scores import Difference, Score, Scores, TimeValue
+from vidclass.report.scores import Score, Scores
 from vidclass.report.table import (
     Cell,
     Column,
@@ -25,6 +26,7 @@ __all__ = [
     "cost_table",
     "difference_table",
     "differences_lead",
+    "shown_differences",
 ]
 
 
@@ -60,12 +62,12 @@ def _score_row(tables: StudyTables, scores: Scores, score: Score) -> list[Cell]:
         percent(score.accuracy),
         missing("scored by video") if score.is_floor else percent(score.clip_accuracy),
         _frames_seen(tables, score),
-        _time_value(scores.time_values.get(score.name), score),
-        _over_bag(scores.over_bag.get(score.name), score),
+        _time_value(tables, scores, score),
+        _over_bag(scores, score),
     ]
 
 
-def _bounds(known: Interval | Difference | TimeValue) -> str:
+def _bounds(known: Interval) -> str:
     told = interval(known.low, known.high)
     return f"{told}; {known.reason}" if known.reason else told
 
@@ -92,22 +94,26 @@ def _frames_seen(tables: StudyTables, score: Score) -> Cell:
     )
 
 
-def _time_value(value: TimeValue | None, score: Score) -> Cell:
+def _time_value(tables: StudyTables, scores: Scores, score: Score) -> Cell:
     if score.is_floor:
         return text("–")
-    if value is None:
-        return missing("no control was run")
-    if value.by_definition:
+    facts = tables.models.get(score.name)
+    if facts is not None and not facts.uses_order:
         return Cell("0 by definition", 0.0, "order cannot change it")
-    return points(value.estimate, beneath=_bounds(value))
+    found = scores.time_values[score.name].minus_shuffled
+    return _difference(found, "no control was run")
 
 
-def _over_bag(value: Difference | None, score: Score) -> Cell:
+def _over_bag(scores: Scores, score: Score) -> Cell:
     if score.is_floor:
         return text("–")
-    if value is None:
-        return missing("bag of frames not scored")
-    return points(value.estimate, beneath=_bounds(value))
+    return _difference(scores.time_values[score.name].minus_bag, "bag of frames not scored")
+
+
+def _difference(found: Comparison | None, reason: str) -> Cell:
+    if found is None:
+        return missing(reason)
+    return points(found.difference, beneath=interval(found.low, found.high))
 
 
 def arms_lead(scores: Scores) -> str:
@@ -120,43 +126,50 @@ def arms_lead(scores: Scores) -> str:
     )
 
 
+def shown_differences(scores: Scores) -> list[Comparison]:
+    """Return the declared comparisons, then the gate where it was not declared."""
+    declared = {(c.arm_a, c.arm_b) for c in scores.family}
+    return [*scores.family, *(c for c in scores.gate if (c.arm_a, c.arm_b) not in declared)]
+
+
 def difference_table(scores: Scores) -> Table:
-    """Return the declared and the exploratory paired differences."""
+    """Return the declared paired differences and those to the best floor."""
     columns = (
         Column("first", "First", numeric=False),
         Column("second", "minus second", numeric=False),
         Column("difference", "Difference"),
-        Column("low", "95 % from"),
-        Column("high", "to"),
         Column("p", "p", "probability of so large a difference between equals"),
-        Column("p_holm", "Holm's p", "corrected for all comparisons declared beforehand"),
-        Column("family", "Declared", "whether it was registered before any final", numeric=False),
-        Column("method", "Test", numeric=False),
+        Column("p_holm", "Holm's p", "corrected for the comparisons of the same kind"),
+        Column("kind", "Kind", numeric=False),
+        Column("resolvable", "Resolves", "difference that this test detects with 80 % power"),
     )
     rows = [
         [
-            text(d.first),
-            text(d.second),
-            points(d.estimate),
-            points(d.low, d.reason),
-            points(d.high, d.reason),
-            probability(d.p, d.reason),
-            probability(d.p_holm, d.reason) if d.declared else text("–"),
-            text("yes" if d.declared else "exploratory"),
-            text(d.method),
+            text(c.arm_a),
+            text(c.arm_b),
+            points(c.difference, beneath=f"95 %: {interval(c.low, c.high)}"),
+            probability(c.p),
+            probability(c.p_holm),
+            text("declared" if c.primary else "gate"),
+            missing("too few groups")
+            if c.resolvable is None
+            else Cell(f"{100 * c.resolvable:.1f} points", c.resolvable),
         ]
-        for d in scores.differences
+        for c in shown_differences(scores)
     ]
-    return Table(columns, rows)
+    methods = dict.fromkeys(c.method for c in shown_differences(scores))
+    return Table(columns, rows, f"Test: {'; '.join(methods)}." if methods else "")
 
 
 def differences_lead(scores: Scores, tables: StudyTables) -> str:
     """Return how the differences were made and which of them were declared."""
-    family = sum(d.declared for d in scores.differences)
-    told = "The same test videos, one score minus the other; groups and seeds both vary. "
     declared = tables.spec.comparisons.replace("_", " ")
-    told += f"Declared before any final: {declared}; Holm's correction runs over these {family}. "
-    return told + "All else is exploratory."
+    told = "The same test videos, one score minus the other; groups and seeds both vary. "
+    told += f"Declared in the study file: {declared} ({len(scores.family)}). "
+    return told + (
+        "Every arm is also held against the best floor, the gate before it may be called good; "
+        "Holm's correction runs within each kind."
+    )
 
 
 def cost_table(tables: StudyTables) -> Table:

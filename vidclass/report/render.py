@@ -8,7 +8,7 @@ import json
 import re
 import shutil
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -132,7 +132,7 @@ def _frames(tables: StudyTables, page: Page) -> Mapping[str, pd.DataFrame]:
         trials["reason"] = [without_paths(str(reason)) for reason in trials["reason"]]
     frames = {
         "results": results,
-        "differences": page.differences.frame(),
+        "differences": pd.DataFrame([asdict(each) for each in page.comparisons]),
         "trials": trials,
         "epochs": tables.epochs,
     }
@@ -147,6 +147,7 @@ def _verdict(page: Page) -> dict[str, Any]:
     return {
         "study": page.name,
         "verdict": page.verdict,
+        "winner": page.winner,
         "partial": page.partial,
         "limits": page.limits,
         "champion": page.champion or None,

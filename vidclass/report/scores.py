@@ -4,6 +4,14 @@ from dataclasses import dataclass, field
 
 from vidclass.report.behaviour import ClassScore, worst_class
 from vidclass.report.collect import StudyTables
+from vidclass.report.comparisons import (
+    Comparison,
+    TimeValue,
+    best_floor,
+    compare_family,
+    compare_with_floor,
+    value_of_time,
+)
 from vidclass.report.intervals import Interval, score_interval
 from vidclass.report.runs import (
     ArmRuns,
@@ -12,8 +20,9 @@ from vidclass.report.runs import (
     pooled_seed_variance,
     read_runs,
 )
+from vidclass.report.verdict import VerdictContext, verdict
 
-__all__ = ["Difference", "Score", "Scores", "TimeValue", "score_study"]
+__all__ = ["Score", "Scores", "score_study"]
 
 NAN = float("nan")
 BAG = "bag_of_frames"
@@ -50,45 +59,31 @@ class Score:
 
 
 @dataclass(frozen=True)
-class Difference:
-    """A paired difference; ``decided`` where its corrected p is below 0.05."""
-
-    first: str
-    second: str
-    estimate: float
-    low: float
-    high: float
-    p: float
-    p_holm: float
-    declared: bool
-    decided: bool
-    method: str
-    reason: str = ""
-
-
-@dataclass(frozen=True)
-class TimeValue:
-    """An arm minus itself trained on shuffled frames; 0 by definition where order is not seen."""
-
-    estimate: float
-    low: float
-    high: float
-    by_definition: bool
-    reason: str = ""
-
-
-@dataclass(frozen=True)
 class Scores:
-    """All statistics of the page."""
+    """All statistics of the page.
+
+    Attributes:
+        arms: in the order of the study file; those without a final are left out.
+        floors: in the order in which they ran.
+        family: the declared comparisons, each the larger score minus the smaller.
+        gate: every arm minus the best floor.
+        time_values: by arm, of arms with a final.
+        best_floor: its name, empty before any floor was scored.
+        chance: score of a blind guess.
+        verdict: one sentence.
+        winner: the arm that it names, or None.
+        limits: what the page cannot say, a sentence each.
+    """
 
     arms: list[Score] = field(default_factory=list)
     floors: list[Score] = field(default_factory=list)
-    differences: list[Difference] = field(default_factory=list)
+    family: list[Comparison] = field(default_factory=list)
+    gate: list[Comparison] = field(default_factory=list)
     time_values: dict[str, TimeValue] = field(default_factory=dict)
-    over_bag: dict[str, Difference] = field(default_factory=dict)
     best_floor: str = ""
     chance: float = NAN
     verdict: str = ""
+    winner: str | None = None
     limits: list[str] = field(default_factory=list)
 
     @property
@@ -98,28 +93,71 @@ class Scores:
 
     @property
     def decided(self) -> bool:
-        """Whether any declared difference is beyond doubt."""
-        return any(d.decided for d in self.differences if d.declared)
+        """Whether any declared difference is told from 0."""
+        return any(comparison.excludes_zero for comparison in self.family)
 
 
 def score_study(tables: StudyTables) -> Scores:
     """Return every statistic that the study's predictions allow so far."""
     metric: Metric = tables.spec.primary.metric
     finals = tables.finals[tables.finals["kind"] == "final"]
-    arm_runs = read_runs(finals) if len(finals) else {}
-    floor_runs = _floor_runs(tables)
-    pooled = pooled_seed_variance(arm_runs, metric)
-    arms = [_score(tables, arm_runs[arm], metric, pooled) for arm in tables.arms if arm in arm_runs]
-    floors = [_score(tables, runs, metric, None) for runs in floor_runs.values()]
-    best = max(floors, key=lambda score: score.estimate, default=None)
-    return Scores(
-        arms=arms,
-        floors=floors,
-        best_floor=best.name if best else "",
-        chance=_chance(tables),
-        verdict="Interim.",
-        limits=[],
+    runs = read_runs(finals) if len(finals) else {}
+    floors = _floor_runs(tables)
+    pooled = pooled_seed_variance(runs, metric)
+    there = [arm for arm in tables.arms if arm in runs]
+    everything, floor_names = {**runs, **floors}, list(floors)
+    family = compare_family(
+        everything,
+        there,
+        tables.spec.comparisons,
+        metric=metric,
+        control=tables.spec.control,
+        floors=floor_names,
     )
+    gate = compare_with_floor(everything, there, floor_names, metric)
+    found = verdict({arm: runs[arm].score(metric) for arm in there}, family, gate, _context(tables))
+    return Scores(
+        arms=[_score(tables, runs[arm], metric, pooled) for arm in there],
+        floors=[_score(tables, found, metric, None) for found in floors.values()],
+        family=[c if c.difference >= 0 else c.swapped() for c in family],
+        gate=gate,
+        time_values=_time_values(tables, runs, floors.get(BAG), metric, pooled),
+        best_floor=best_floor(everything, floor_names, metric) or "",
+        chance=_chance(tables),
+        verdict=found.sentence,
+        winner=found.winner,
+        limits=list(found.reasons),
+    )
+
+
+def _context(tables: StudyTables) -> VerdictContext:
+    num_groups = 0
+    if len(tables.splits):
+        tested = tables.splits.loc[tables.splits["split"] == "test", ["video_id"]]
+        num_groups = int(tested.merge(tables.manifest, on="video_id")["group"].nunique())
+    return VerdictContext(
+        num_groups=num_groups,
+        num_trials=tables.spec.resolved.trials,
+        num_folds=tables.num_folds,
+        groups_known=bool(tables.state.data.get("groups_known", True)),
+        partial=tables.partial,
+        extended=tables.extended_after_test,
+    )
+
+
+def _time_values(
+    tables: StudyTables,
+    runs: dict[str, ArmRuns],
+    bag: ArmRuns | None,
+    metric: Metric,
+    pooled: SeedVariance | None,
+) -> dict[str, TimeValue]:
+    controls = tables.finals[tables.finals["variant"] == "shuffled"]
+    shuffled = read_runs(controls) if len(controls) else {}
+    return {
+        arm: value_of_time(kept, shuffled.get(arm), bag, metric, pooled)
+        for arm, kept in runs.items()
+    }
 
 
 def _floor_runs(tables: StudyTables) -> dict[str, ArmRuns]:

@@ -14,6 +14,7 @@ from vidclass.report import compared, protocol
 from vidclass.report.behaviour import confusion_of, worst_pairs
 from vidclass.report.belief import Light, lights
 from vidclass.report.collect import StudyTables
+from vidclass.report.comparisons import Comparison
 from vidclass.report.cost import EqualHours, best_so_far, compute_unit, equal_hours
 from vidclass.report.figures import Bar, Dot
 from vidclass.report.figures_search import (
@@ -80,6 +81,8 @@ class Page:
     features_note: str
     events_told: str
     drawn: Drawn
+    comparisons: list[Comparison]
+    winner: str | None
 
 
 def summarize(tables: StudyTables) -> Page:
@@ -120,6 +123,8 @@ def summarize(tables: StudyTables) -> Page:
         features_note=protocol.FEATURES_NOTE,
         events_told=f"{tables.state.num_events:,} events",
         drawn=drawn,
+        comparisons=compared.shown_differences(scores),
+        winner=scores.winner,
     )
 
 
@@ -134,8 +139,8 @@ def _drawn(
             for s in scores.all_scores
         ],
         bars=[
-            Bar(f"{d.first} − {d.second}", d.estimate, d.low, d.high, d.decided)
-            for d in scores.differences
+            Bar(f"{c.arm_a} − {c.arm_b}", c.difference, c.low, c.high, c.excludes_zero)
+            for c in compared.shown_differences(scores)
         ],
         chance=scores.chance,
         curve=curve,
