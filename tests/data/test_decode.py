@@ -6,6 +6,7 @@ import av
 import numpy as np
 import pytest
 
+from vidclass.data.containers import is_turned
 from vidclass.data.decode import (
     DecodeError,
     FrameChoice,
@@ -61,6 +62,16 @@ def test_probe_agrees_with_decode_on_odd_files(shared_data):
         height, width = scaled_size(found.height, found.width, 48)
         assert frames.shape == (found.num_frames, height, width, 3), path.name
         assert fps == pytest.approx(found.fps), path.name
+
+
+@pytest.mark.parametrize("name", ["video_0", "video_90", "video_180", "video_270"])
+def test_turned_files_are_upright_whatever_their_size(shared_data, monkeypatch, name):
+    path = shared_data / "decode_fixtures" / "decord" / f"{name}.mov"
+    frames, _ = decode(path, short_side=64)
+    monkeypatch.setattr("vidclass.data.decode.SMALL_FILE", 0)
+    np.testing.assert_array_equal(decode(path, short_side=64)[0], frames)
+    assert is_turned(path) == (name != "video_0")
+    assert (frames.shape[1] > frames.shape[2]) == (name in ("video_90", "video_270"))
 
 
 def test_packed_b_frames_add_no_frames(shared_data):

@@ -4,10 +4,12 @@ Decoders fill frames that are missing with the last one that was there, without 
 truncated file has to be known by its container. Nothing here decodes.
 """
 
+import struct
+from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-__all__ = ["is_avi", "missing_bytes"]
+__all__ = ["is_avi", "is_turned", "missing_bytes"]
 
 _EBML, _SEGMENT = 0x1A45DFA3, 0x18538067
 
@@ -17,6 +19,29 @@ def is_avi(path: Path) -> bool:
     with path.open("rb") as file:
         head = file.read(12)
     return head[:4] == b"RIFF" and head[8:] == b"AVI "
+
+
+def is_turned(path: Path) -> bool:
+    """Say whether a track of an MP4 or QuickTime file is to be shown turned or mirrored."""
+    with path.open("rb") as file:
+        for kind, start, length in _iso_boxes(file, path.stat().st_size):
+            if kind == b"moov":
+                file.seek(start)
+                return _has_turned_track(file.read(length))
+    return False
+
+
+def _has_turned_track(moov: bytes) -> bool:
+    found = moov.find(b"tkhd")
+    while found >= 0:
+        content = moov[found + 4 :]
+        matrix = content[52:72] if content[:1] == b"\1" else content[40:60]
+        if len(matrix) == 20:
+            a, b, _, c, d = struct.unpack(">5i", matrix)
+            if b or c or a < 0 or d < 0:
+                return True
+        found = moov.find(b"tkhd", found + 4)
+    return False
 
 
 def missing_bytes(path: Path) -> int:
@@ -38,7 +63,15 @@ def missing_bytes(path: Path) -> int:
 
 
 def _beyond_iso(file: BinaryIO, size: int) -> int:
-    """Walk the top-level boxes; the last one must not end behind the file."""
+    """Return by how much the last top-level box ends behind the file."""
+    end = 0
+    for _, start, length in _iso_boxes(file, size):
+        end = start + length
+    return max(0, end - size)
+
+
+def _iso_boxes(file: BinaryIO, size: int) -> Iterator[tuple[bytes, int, int]]:
+    """Yield kind, start and length of each top-level box."""
     position = 0
     while position + 8 <= size:
         file.seek(position)
@@ -47,9 +80,9 @@ def _beyond_iso(file: BinaryIO, size: int) -> int:
         if length == 1 and len(header) == 16:
             length = int.from_bytes(header[8:16], "big")
         if length < 8:  # 0: the box reaches to the end of the file; other values: not a box
-            return 0
+            return
+        yield header[4:8], position, length
         position += length
-    return max(0, position - size)
 
 
 def _beyond_matroska(file: BinaryIO, size: int) -> int:

@@ -15,7 +15,7 @@ import av
 import numpy as np
 import numpy.typing as npt
 
-from vidclass.data.containers import is_avi, missing_bytes
+from vidclass.data.containers import is_avi, is_turned, missing_bytes
 
 __all__ = [
     "DECODER_VERSION",
@@ -34,6 +34,7 @@ DECODER_VERSION = "decord-0.6/1"
 
 Frames = npt.NDArray[np.uint8]
 CHUNK_BYTES = 64 * 2**20  # decoded frames held at once, so that an hour of video fits in memory
+SMALL_FILE = 64 * 2**10  # bytes
 COMPLETE = 0.95  # share of a file's frames that must decode; below, it counts as damaged
 
 
@@ -211,7 +212,9 @@ def _decord() -> Any:
 def _read_decord(path: Path, choice: FrameChoice, write: Callable[[Frames], object]) -> Decoded:
     decord = _decord()
     # One thread: the cores are filled by files, and a thread pool a file costs more than it gives.
-    reader = decord.VideoReader(str(path), num_threads=1)
+    known = _header_size(path) if choice.short_side is not None else None
+    sized = _resize_arguments(known, choice)
+    reader = decord.VideoReader(str(path), num_threads=1, **sized)
     fps = float(reader.get_avg_fps())
     total = len(reader)
     if is_avi(path):
@@ -221,14 +224,16 @@ def _read_decord(path: Path, choice: FrameChoice, write: Callable[[Frames], obje
         raise _NotForDecord
     times_s = _decord_times(reader, total, fps)
     first = reader.next().asnumpy()
-    height, width = first.shape[:2]
+    height, width = known if sized and known else first.shape[:2]
     kept_height, kept_width = scaled_size(height, width, choice.short_side)
-    if (kept_height, kept_width) != (height, width):
-        reader = decord.VideoReader(str(path), width=kept_width, height=kept_height, num_threads=1)
+    if first.shape[:2] != (kept_height, kept_width):
+        again = _resize_arguments((height, width), choice)
+        reader = decord.VideoReader(str(path), num_threads=1, **again)
+        first = None
     numbers, kept_fps = choose_frames(times_s, fps, choice)
     step = max(1, CHUNK_BYTES // (kept_height * kept_width * 3))
     written = 0
-    if numbers[0] == 0 and (kept_height, kept_width) == (height, width):
+    if numbers[0] == 0 and first is not None:
         # Going back to frame 0 would start the decoder anew, half the time of a tiny file.
         write(first[None])
         written = 1
@@ -236,6 +241,27 @@ def _read_decord(path: Path, choice: FrameChoice, write: Callable[[Frames], obje
         write(reader.get_batch(numbers[start : start + step].tolist()).asnumpy())
     facts = _result(path, total, fps, height, width)
     return Decoded(facts, len(numbers), kept_height, kept_width, kept_fps)
+
+
+def _header_size(path: Path) -> tuple[int, int] | None:
+    """Return height and width before the first frame is decoded; None where only that one tells.
+
+    Opening a small file costs more than decoding its first frame, and a turned one's header holds
+    the sides before turning.
+    """
+    if path.stat().st_size < SMALL_FILE or is_turned(path):
+        return None
+    with _open(path) as container:
+        context = _video_stream(container).codec_context
+        return (context.height, context.width) if context.height and context.width else None
+
+
+def _resize_arguments(size: tuple[int, int] | None, choice: FrameChoice) -> dict[str, int]:
+    """Return what makes decord scale; nothing where it does not have to."""
+    if size is None or scaled_size(*size, choice.short_side) == size:
+        return {}
+    height, width = scaled_size(*size, choice.short_side)
+    return {"height": height, "width": width}
 
 
 def _decord_times(reader: Any, total: int, fps: float) -> npt.NDArray[np.float64]:
