@@ -1,6 +1,8 @@
 import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import mlflow
 import pytest
 
 from vidclass.tracking.store import open_client
@@ -19,3 +21,10 @@ def stored_home(home: Path, empty_store: Path) -> Path:
     """A home folder with an empty store."""
     shutil.copy(empty_store, home / "mlflow.db")
     return home
+
+
+@pytest.fixture
+def use_store() -> Iterator[Callable[[str], None]]:
+    """Name the store of MLflow's own functions; it is also an environment variable, so undone."""
+    yield mlflow.set_tracking_uri
+    mlflow.set_tracking_uri(None)

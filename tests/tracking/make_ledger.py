@@ -260,12 +260,15 @@ class StudySteps:
 
 
 class LedgerMaker:
-    """Writes a study's events by and by, as a driver does that is killed and started again."""
+    """Writes a study's events by and by, as a driver does that is killed and started again.
 
-    def __init__(self, home: Path, name: str = NAME) -> None:
-        self.folder = studies_folder(home) / name
+    A study that has ended gets its models logged, which takes seconds: most tests leave that out.
+    """
+
+    def __init__(self, home: Path, *, ended: bool = False) -> None:
+        self.folder = studies_folder(home) / NAME
         self.folder.mkdir(parents=True, exist_ok=True)
-        self._steps = iter(StudySteps(self.folder))
+        self._steps = (s for s in StudySteps(self.folder) if ended or s[0] != "study_ended")
 
     def write(self, num_events: int | None = None) -> int:
         """Append the next events (all when None) and return how many there were."""
@@ -278,8 +281,8 @@ class LedgerMaker:
         return count
 
 
-def make_study(home: Path, name: str = NAME) -> Path:
+def make_study(home: Path, *, ended: bool = False) -> Path:
     """Write the whole study and return its folder."""
-    maker = LedgerMaker(home, name)
+    maker = LedgerMaker(home, ended=ended)
     maker.write()
     return maker.folder

@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from pathlib import Path
 
 import mlflow
@@ -15,8 +16,8 @@ from vidclass.tracking.writer import sync
 
 
 @pytest.fixture
-def client(stored_home: Path) -> mlflow.MlflowClient:
-    mlflow.set_tracking_uri(tracking_uri(stored_home))
+def client(stored_home: Path, use_store: Callable[[str], None]) -> mlflow.MlflowClient:
+    use_store(tracking_uri(stored_home))
     return mlflow.MlflowClient(tracking_uri(stored_home))
 
 
@@ -33,7 +34,7 @@ def test_winners_are_chosen_on_validation(tmp_path: Path) -> None:
 def test_the_champion_loads_by_its_alias_and_takes_any_batch(
     stored_home: Path, client: mlflow.MlflowClient
 ) -> None:
-    folder = make_study(stored_home)
+    folder = make_study(stored_home, ended=True)
     assert sync(folder, stored_home, "small") == {}
     trial = replay(folder / "ledger.jsonl").trials["t0011"]
     original = load_trained(trial, len(CLASSES), folder)
@@ -48,34 +49,32 @@ def test_the_champion_loads_by_its_alias_and_takes_any_batch(
     metadata = generic.metadata.metadata
     assert (metadata["classes"], metadata["trial"]) == (CLASSES, "t0011")
     assert generic.metadata.signature.inputs.inputs[0].shape == (-1, 4, 3, 32, 32)
+    check_logged_once(stored_home, client, folder)
 
 
-def test_models_are_logged_once_for_each_arm_below_their_runs(
-    stored_home: Path, client: mlflow.MlflowClient
-) -> None:
-    folder = make_study(stored_home)
-    sync(folder, stored_home, "small")
-    sync(folder, stored_home, "small")
-    runs = runs_of(stored_home)
-    experiment = runs["study"].info.experiment_id
-    models = {m.source_run_id: m for m in client.search_logged_models([experiment])}
+def check_logged_once(home: Path, client: mlflow.MlflowClient, folder: Path) -> None:
+    """Each arm's best final has one model, also after another sync, with the final's score."""
+    sync(folder, home, "small")
+    runs = runs_of(home)
+    models = {
+        m.source_run_id: m for m in client.search_logged_models([runs["study"].info.experiment_id])
+    }
     assert models.keys() == {runs["t0009"].info.run_id, runs["t0011"].info.run_id}
     assert len(client.search_model_versions("name = 'vidclass-small'")) == 1
-    (accuracy,) = [
-        m.value for m in models[runs["t0011"].info.run_id].metrics or [] if m.key == "test_accuracy"
-    ]
-    assert accuracy == runs["t0011"].data.metrics["test_accuracy"]
+    scores = {m.key: m.value for m in models[runs["t0011"].info.run_id].metrics or []}
+    assert scores["test_accuracy"] == runs["t0011"].data.metrics["test_accuracy"]
+    assert runs["study"].data.metrics["test_accuracy/early"] > 0
 
 
 def test_a_model_whose_checkpoint_is_damaged_is_told_and_the_others_are_logged(
     stored_home: Path, client: mlflow.MlflowClient
 ) -> None:
-    folder = make_study(stored_home)
+    folder = make_study(stored_home, ended=True)
     (folder / "checkpoints" / "t0009" / "best-3.1").write_bytes(b"not a checkpoint")
     problems = sync(folder, stored_home, "small")
     assert list(problems) == ["model of t0009"]
     assert "sha256" in problems["model of t0009"]
-    assert client.get_model_version_by_alias("vidclass-small", "champion").version == "1"
+    assert int(client.get_model_version_by_alias("vidclass-small", "champion").version) == 1
 
 
 def test_a_study_that_still_runs_has_no_models_yet(

@@ -17,7 +17,7 @@ def fold_of(folder: Path) -> Fold:
 
 @pytest.fixture(scope="module")
 def fold(tmp_path_factory: pytest.TempPathFactory) -> Fold:
-    return fold_of(make_study(tmp_path_factory.mktemp("home")))
+    return fold_of(make_study(tmp_path_factory.mktemp("home"), ended=True))
 
 
 @pytest.mark.parametrize(

@@ -75,8 +75,9 @@ def _scored_files(place: Path, classes: list[str], title: str) -> list[Path]:
         ("confusion_matrix_normalised", share_KK),
     ):
         _write_confusion(place / f"{name}.csv", values_KK, classes)
-        _draw_confusion(place / f"{name}.png", values_KK, classes, title)
-        files += [place / f"{name}.csv", place / f"{name}.png"]
+        files.append(place / f"{name}.csv")
+    _draw_confusion(place / "confusion_matrix.png", counts_KK, share_KK, classes, title)
+    files.append(place / "confusion_matrix.png")
     clips = place / CLIP_FILE
     return [*files, clips] if clips.exists() else files
 
@@ -113,31 +114,33 @@ def _write_confusion(path: Path, values_KK: npt.NDArray[Any], classes: list[str]
 
 
 def _draw_confusion(
-    path: Path, values_KK: npt.NDArray[Any], classes: list[str], title: str
+    path: Path,
+    counts_KK: npt.NDArray[np.int64],
+    share_KK: npt.NDArray[np.float64],
+    classes: list[str],
+    title: str,
 ) -> None:
+    """Draw counts and row-normalised shares side by side, both coloured by the share."""
     # Without pyplot: its global state is not for threads.
     from matplotlib.figure import Figure
 
     num_classes = len(classes)
     side = min(3.0 + 0.35 * num_classes, 20.0)
-    figure = Figure(figsize=(side, side), layout="constrained")
-    axes = figure.add_subplot()
-    shares = values_KK / np.maximum(values_KK.sum(axis=1, keepdims=True), 1)
-    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    axes.set_xticks(range(num_classes), classes, rotation=90, fontsize=8)
-    axes.set_yticks(range(num_classes), classes, fontsize=8)
-    axes.set(xlabel="predicted", ylabel="label", title=title)
-    if num_classes <= _LARGEST_ANNOTATED:
-        form = "{:d}" if np.issubdtype(values_KK.dtype, np.integer) else "{:.2f}"
+    figure = Figure(figsize=(2 * side, side), layout="constrained")
+    figure.suptitle(title)
+    panels = zip(figure.subplots(1, 2), ("videos", "share of the label"), strict=True)
+    for (axes, subtitle), values_KK, form in zip(
+        panels, (counts_KK, share_KK), ("{:d}", "{:.2f}"), strict=True
+    ):
+        axes.imshow(share_KK, cmap="Blues", vmin=0, vmax=1)
+        axes.set_xticks(range(num_classes), classes, rotation=90, fontsize=8)
+        axes.set_yticks(range(num_classes), classes, fontsize=8)
+        axes.set(xlabel="predicted", ylabel="label", title=subtitle)
+        if num_classes > _LARGEST_ANNOTATED:
+            continue
         for row, column in np.ndindex(num_classes, num_classes):
-            axes.text(
-                column,
-                row,
-                form.format(values_KK[row, column]),
-                ha="center",
-                va="center",
-                fontsize=7,
-                color="white" if shares[row, column] > 0.5 else "black",
-            )
+            colour = "white" if share_KK[row, column] > 0.5 else "black"
+            text = form.format(values_KK[row, column])
+            axes.text(column, row, text, ha="center", va="center", fontsize=7, color=colour)
     with write_aside(path) as aside:
         figure.savefig(aside, format="png", metadata={"Software": None})

@@ -127,8 +127,8 @@ def _save(model: nn.Module, path: Path, fold: Fold, trial: Trial, run: str, mode
     frames, size = model_entry(trial.config["model"]).num_frames(options), options.input_size
     float32 = np.dtype(np.float32)
     signature = ModelSignature(
-        inputs=Schema([TensorSpec(float32, (-1, frames, 3, size, size), "x_BTCHW")]),
-        outputs=Schema([TensorSpec(float32, (-1, len(fold.state.data["classes"])), "logits_BK")]),
+        inputs=Schema([TensorSpec(float32, (-1, frames, 3, size, size))]),
+        outputs=Schema([TensorSpec(float32, (-1, len(fold.state.data["classes"])))]),
     )
     mlflow.pytorch.save_model(
         model,
@@ -194,15 +194,16 @@ def _log_scores(client: Any, state: State, trial: Trial, run: str, model_id: str
 def _set_alias(client: Any, name: str, model_id: str, run: str) -> None:
     from mlflow.exceptions import MlflowException
 
-    source = f"models:/{model_id}"
+    # Not models:/ID: a local registry would look that up in the process's default store.
+    source = client.get_logged_model(model_id).artifact_location
     try:
         client.create_registered_model(name)
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
     versions = client.search_model_versions(f"name = '{name}'")
-    known = [v for v in versions if v.model_id == model_id]
+    known = [v for v in versions if v.source == source]
     version = (
         known[0] if known else client.create_model_version(name, source, run, model_id=model_id)
     )
-    client.set_registered_model_alias(name, ALIAS, version.version)
+    client.set_registered_model_alias(name, ALIAS, str(version.version))

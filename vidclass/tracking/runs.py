@@ -197,8 +197,9 @@ def _trial(fold: Fold, trial: Trial, epochs: set[int], cost: Cost | None) -> Run
         "vidclass.kind": trial.kind,
         "vidclass.arm": trial.arm,
         "vidclass.attempts": str(len(trial.attempts)),
-        **({"vidclass.status": trial.status} if trial.status else {}),
-        **({"vidclass.reason": trial.reason[:_LONGEST_VALUE]} if trial.reason else {}),
+        # Always there, so that a retry takes back what its last attempt had left.
+        "vidclass.status": trial.status or "running",
+        "vidclass.reason": (trial.reason if trial.status else "")[:_LONGEST_VALUE] or "-",
         **({"vidclass.winner": "true"} if won else {}),
     }
     return RunPicture(
