@@ -26,7 +26,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from vidclass.report.intervals import MIN_GROUPS
 from vidclass.report.paired_tests import ONE_RUN, mcnemar, sign_flip_test, t_test
@@ -155,7 +155,7 @@ def compare(
     noisy = [runs.num_seeds for runs in (a, b) if not runs.deterministic]
     estimable = a.num_groups >= MIN_GROUPS
     df = test.df if test.df is not None else max(a.num_groups - 1, 1)
-    factor = float(stats.t.ppf(1 - ALPHA / 2, df) + stats.t.ppf(POWER, df))
+    factor = float(special.stdtrit(df, 1 - ALPHA / 2) + special.stdtrit(df, POWER))
     return Comparison(
         arm_a=a.arm,
         arm_b=b.arm,
@@ -175,7 +175,8 @@ def compare(
 
 
 def _shared(a: ArmRuns, b: ArmRuns) -> tuple[ArmRuns, ArmRuns]:
-    if not np.array_equal(a.video_id_N, b.video_id_N):
+    same = a.video_id_N is b.video_id_N or np.array_equal(a.video_id_N, b.video_id_N)
+    if not same:
         a = a.only(np.isin(a.video_id_N, b.video_id_N))
         b = b.only(np.isin(b.video_id_N, a.video_id_N))
     if not a.num_videos:
@@ -329,4 +330,4 @@ def resolvable_difference(
     inflation = (1 + (videos_per_group - 1) * correlation) / videos_per_group
     error = math.sqrt(discordance * inflation / num_groups)
     df = num_groups - 1
-    return min(1.0, error * float(stats.t.ppf(1 - level / 2, df) + stats.t.ppf(POWER, df)))
+    return min(1.0, error * float(special.stdtrit(df, 1 - level / 2) + special.stdtrit(df, POWER)))

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
+from scipy import special
 
 from vidclass.report.runs import (
     PRIOR_CORRELATION,
@@ -85,8 +85,8 @@ class Interval:
 def clopper_pearson(right: float, trials: float, level: float = LEVEL) -> tuple[float, float]:
     """Return the exact binomial interval (Clopper and Pearson, 1934); counts may be fractional."""
     tail = (1 - level) / 2
-    low = stats.beta.ppf(tail, right, trials - right + 1) if right > 0 else 0.0
-    high = stats.beta.ppf(1 - tail, right + 1, trials - right) if right < trials else 1.0
+    low = special.betaincinv(right, trials - right + 1, tail) if right > 0 else 0.0
+    high = special.betaincinv(right + 1, trials - right, 1 - tail) if right < trials else 1.0
     return float(low), float(high)
 
 
@@ -132,7 +132,7 @@ def accuracy_interval(
     if runs.num_groups == num and runs.num_seeds == 1:
         method = "Clopper-Pearson"
     tail = (1 + level) / 2
-    shrink = float(stats.t.ppf(tail, num - 1) / stats.t.ppf(tail, min(df, num - 1)))
+    shrink = float(special.stdtrit(num - 1, tail) / special.stdtrit(min(df, num - 1), tail))
     effective = min(float(num), num / effect * shrink**2)
     low, high = clopper_pearson(mean * effective, effective, level)
     return Interval(
@@ -235,7 +235,7 @@ def resampled_interval(
     df = satterthwaite(parts)
     df = df if math.isfinite(df) else float(df_groups)
     correction = math.sqrt(runs.num_groups / max(df_groups, 1))
-    tail = float(stats.norm.cdf(correction * stats.t.ppf((1 - level) / 2, df)))
+    tail = float(special.ndtr(correction * special.stdtrit(df, (1 - level) / 2)))
     low, high = np.clip(np.quantile(draws, [tail, 1 - tail]), 0.0, 1.0)
     return Interval(
         estimate,

@@ -7,7 +7,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import optimize, stats
+from scipy import optimize, special, stats
 
 from vidclass.report.intervals import LEVEL
 from vidclass.report.runs import (
@@ -66,8 +66,8 @@ def t_test(
     df_t = satterthwaite(parts)
     if not (math.isfinite(error) and math.isfinite(df_t)):
         return PairedTest(None, None, 1.0, "not estimable: one group", None, math.nan)
-    half = float(stats.t.ppf((1 + LEVEL) / 2, df_t)) * error
-    p = 2 * float(stats.t.sf(abs(difference) / error, df_t))
+    half = float(special.stdtrit(df_t, (1 + LEVEL) / 2)) * error
+    p = 2 * float(special.stdtr(df_t, -abs(difference) / error))
     told = "own" if own else f"pooled, {min(d for d in (seeds_a.df, seeds_b.df) if d)} df"
     method = f"t over groups and seeds (seed variance {told})"
     return PairedTest(*_clip(difference - half, difference + half), p, method, df_t, error)
@@ -99,7 +99,7 @@ def sign_flip_test(
     if metric == "accuracy":
         low, high = _kept_shifts(sum_P, weight_P, float(shift_G.sum()))
     else:
-        half = float(stats.t.ppf((1 + LEVEL) / 2, max(df, 1))) * error
+        half = float(special.stdtrit(max(df, 1), (1 + LEVEL) / 2)) * error
         low, high = difference - half, difference + half
     return PairedTest(*_clip(low, high), p, method, None, error)
 
@@ -149,7 +149,7 @@ def mcnemar(difference_N: Float64, note: str = ONE_RUN) -> PairedTest:
 
 def tango_interval(only_a: int, only_b: int, num: int) -> tuple[float, float]:
     """Return the score interval of a paired difference of proportions (Tango, 1998)."""
-    critical = float(stats.norm.ppf((1 + LEVEL) / 2))
+    critical = float(special.ndtri((1 + LEVEL) / 2))
 
     def score(shift: float) -> float:
         linear = -only_a - only_b + (2 * num - only_a + only_b) * shift
