@@ -4,11 +4,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 
 from tests.sweep.simulator import Simulation, study, summary
 from vidclass.sweep.engine import Engine
 from vidclass.sweep.exposure import read_exposure
 from vidclass.sweep.ledger import read_events
+from vidclass.training.checkpoints import CheckpointFolder
 
 
 @pytest.fixture(autouse=True)
@@ -152,3 +154,28 @@ def test_a_kill_between_the_score_and_its_file_counts_once(tmp_path: Path) -> No
     engine = Simulation(study(), tmp_path).open()
     assert final.exists()
     assert read_exposure(tmp_path, "c" * 64, "s" * 64).scored == len(engine.state.finals)
+
+
+def test_only_weights_that_somebody_reads_are_kept(tmp_path: Path) -> None:
+    simulation = Simulation(study(search__halving=None), tmp_path)
+    engine = simulation.open()
+
+    def write(trial: str, name: str) -> None:
+        CheckpointFolder(engine.folder / "checkpoints" / trial, 1).save_best(
+            int(name), {"w": torch.zeros(1)}, {}
+        )
+        CheckpointFolder(engine.folder / "checkpoints" / trial, 1).save(int(name), {}, {})
+
+    for number in range(1, 20):
+        write(f"t{number:04d}", "4")
+    simulation.run(engine)
+    kept = {
+        path.parent.name: path.name
+        for path in (engine.folder / "checkpoints").glob("t*/*.1")
+        if path.parent.name in engine.state.trials
+    }
+    winners = {event["trial"] for event in engine.state.winners.values()}
+    scored = set(engine.state.finals)
+    floors = {trial.trial for trial in engine.state.select(kind="floors")}
+    assert set(kept) - floors == winners | scored
+    assert {kept[trial] for trial in winners | scored} == {"best-4.1"}

@@ -42,12 +42,14 @@ def cluster(home: Path) -> Iterator[None]:
     if "RAY_ADDRESS" not in os.environ:
         variables["VIDCLASS_HOME"] = str(home)
     _tighten_token()
+    # "Token authentication is enabled" is what is wanted here, and no warning
+    logging.getLogger("ray._private.authentication").setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         ray.init(
             include_dashboard=False,
             log_to_driver=False,
-            logging_level=logging.WARNING,
+            logging_level=logging.ERROR,
             runtime_env={"env_vars": variables},
             _temp_dir=os.environ.get("VIDCLASS_RAY_TEMP"),
         )

@@ -4,6 +4,7 @@ The engine knows nothing of Ray. An adapter asks it for jobs (``propose``), and 
 of them (``on_message``, ``on_failure``). Whatever it answers follows from the ledger.
 """
 
+import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from vidclass.sweep.policy import (
     Retry,
     Wait,
     decide,
+    search_kind,
     should_stop,
 )
 from vidclass.sweep.spec import StudySpec
@@ -27,6 +29,9 @@ from vidclass.sweep.state import State, Trial, apply, replay
 from vidclass.training.checkpoints import CheckpointFolder
 
 __all__ = ["Engine", "Job", "job_data"]
+
+NOT_THE_END = frozenset({"failed", "lost", "out_of_memory"})
+"""Statuses after which a further attempt may go on from the trial's last checkpoint."""
 
 Job = dict[str, Any]
 """What travels to a trial: plain data only, every path relative to home."""
@@ -79,6 +84,8 @@ class Engine:
             match decision:
                 case Record():
                     self.append(decision.event, **decision.fields)
+                    if decision.event == "winner":
+                        self._drop_losers(decision.fields)
                 case Propose():
                     return self._start(decision)
                 case Retry():
@@ -238,6 +245,16 @@ class Engine:
             best_value=best.metrics[name] if best else None,
             best_checkpoint=f"best-{best.checkpoint}" if best and best.checkpoint else None,
         )
+        if status not in NOT_THE_END:
+            self._checkpoints(trial, trial.attempt).keep_only(trial.best_checkpoint)
+
+    def _drop_losers(self, winner: dict[str, Any]) -> None:
+        """Remove the weights of searched and re-run trials that did not win their arm and fold."""
+        for trial in self.state.trials.values():
+            rival = trial.arm == winner["arm"] and trial.fold == winner["fold"]
+            searched = trial.kind == "rerun" or trial.kind == search_kind(trial.fold)
+            if rival and searched and trial.trial != winner["trial"]:
+                shutil.rmtree(self.folder / "checkpoints" / trial.trial, ignore_errors=True)
 
     def _scored(self, trial: Trial, payload: dict[str, Any]) -> None:
         self.append(
