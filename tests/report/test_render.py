@@ -147,11 +147,32 @@ def test_the_page_agrees_with_the_scores_in_the_ledger(one_split: Reported) -> N
         assert results.loc[arm, "primary"] == pytest.approx(sum(scores) / 2, abs=1e-6)
 
 
+def test_arms_without_order_have_no_value_of_time_by_definition(one_split: Reported) -> None:
+    rows = {row[0].split(" | ")[0]: row for row in Page(one_split.html).tables["Arms and floors"]}
+    column = rows["Arm or floor"].index("Value of time")
+    assert rows["single"][column].startswith("0 by definition")
+    assert float(rows["slow"][column].split(" points")[0]) > 30
+
+
+def test_the_page_states_its_own_limits(one_split: Reported) -> None:
+    limits = json.loads((one_split.out / "verdict.json").read_text())["limits"]
+    assert any("no p can fall below" in limit for limit in limits)
+    assert any("missed more often" in limit for limit in limits)
+    assert all(limit in one_split.markdown for limit in limits)
+
+
+def test_out_of_fold_studies_say_so_and_show_each_fold(five_folds: Reported) -> None:
+    page = Page(five_folds.html)
+    assert len(page.tables["Folds"]) == 1 + 5
+    assert "out of fold" in five_folds.html
+    assert "deployment model" in five_folds.markdown
+
+
 def test_the_verdict_is_the_same_everywhere(one_split: Reported) -> None:
     verdict = one_split.rendered.verdict
     assert json.loads((one_split.out / "verdict.json").read_text())["verdict"] == verdict
     assert verdict in one_split.markdown
-    assert "slow" in verdict
+    assert verdict.startswith("Slow beats early by ")
 
 
 def test_the_report_is_small_and_copied_whole(five_folds: Reported) -> None:

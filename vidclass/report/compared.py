@@ -60,7 +60,7 @@ def _score_row(tables: StudyTables, scores: Scores, score: Score) -> list[Cell]:
         if worst is None
         else percent(worst.f1, beneath=f"{worst.label}, {worst.support:,} videos"),
         percent(score.accuracy),
-        missing("scored by video") if score.is_floor else percent(score.clip_accuracy),
+        text("–") if score.is_floor else percent(score.clip_accuracy),
         _frames_seen(tables, score),
         _time_value(tables, scores, score),
         _over_bag(scores, score),

@@ -10,6 +10,7 @@ from vidclass.report.comparisons import (
     best_floor,
     compare_family,
     compare_with_floor,
+    smallest_attainable_p,
     value_of_time,
 )
 from vidclass.report.intervals import Interval, score_interval
@@ -36,7 +37,7 @@ class Score:
         name: of the arm or floor.
         is_floor: whether it is a floor.
         interval: the primary figure, mean over seeds, with its bounds.
-        seeds: the primary figure of each seed.
+        seeds: the primary figure of each seed; none for floors.
         accuracy: at video level, mean over seeds.
         macro_f1: the same.
         worst: the class with the lowest F1.
@@ -126,8 +127,23 @@ def score_study(tables: StudyTables) -> Scores:
         chance=_chance(tables),
         verdict=found.sentence,
         winner=found.winner,
-        limits=list(found.reasons),
+        limits=[*found.reasons, *_resolution(family + gate)] if there else [],
     )
+
+
+def _resolution(comparisons: list[Comparison]) -> list[str]:
+    """Return what the tests of the page could not have told in any case."""
+    if not comparisons:
+        return []
+    groups = min(comparison.num_groups for comparison in comparisons)
+    told = [f"with {groups} test groups no p can fall below {smallest_attainable_p(groups):.2g}"]
+    resolved = [100 * c.resolvable for c in comparisons if c.resolvable is not None]
+    if resolved:
+        told.append(
+            f"differences below {min(resolved):.1f} to {max(resolved):.1f} points (by pair) "
+            "are missed more often than one time in five"
+        )
+    return told
 
 
 def _context(tables: StudyTables) -> VerdictContext:
@@ -185,7 +201,7 @@ def _score(
         name=runs.arm,
         is_floor=runs.deterministic,
         interval=score_interval(runs, metric, pooled),
-        seeds=tuple(float(score) for score in runs.score_S(metric)),
+        seeds=() if runs.deterministic else tuple(map(float, runs.score_S(metric))),
         accuracy=runs.score("accuracy"),
         macro_f1=runs.score("macro_f1"),
         worst=worst_class(rows, tables.classes),

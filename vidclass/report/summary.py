@@ -173,8 +173,8 @@ def _scores_lead(tables: StudyTables, scores: Scores) -> str:
     seeds = max((len(score.seeds) for score in scores.arms), default=0)
     told = f"{metric.capitalize()} on test videos"
     told += " out of fold" if tables.num_folds > 1 else ""
-    told += f", mean of {plural(seeds, 'seed')}, with 95 % intervals over groups; small dots are "
-    told += "single seeds. No arm is good unless it beats the best floor"
+    told += f", mean of {plural(seeds, 'seed')}" if seeds else ""
+    told += ", with 95 % intervals over groups. No arm is good unless it beats the best floor"
     return told + (f" ({scores.best_floor.replace('_', ' ')})." if scores.best_floor else ".")
 
 
