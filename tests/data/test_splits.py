@@ -108,6 +108,11 @@ def test_validation_is_taken_from_train_where_none_is_given():
     assert splits["split"].value_counts().to_dict() == {"train": 24, "valid": 8, "test": 4}
 
 
+def test_two_folds_leave_train_and_valid_a_group_of_each_class():
+    splits = divide(manifest_of({"a": [1] * 5, "b": [1, 1, 5, 1, 1, 1]}), 2)
+    assert (splits.groupby("fold")["split"].nunique() == 3).all()
+
+
 def test_a_class_with_too_few_groups_is_named():
     manifest = manifest_of({"walk": [5, 5], "run": [2] * 9})
     with pytest.raises(UserErrors, match="at least 5 groups .* class walk has 2"):

@@ -75,8 +75,13 @@ def make_splits(
         splits = [_fold(videos, np.array(SPLITS, dtype=object)[part], 0)]
     else:
         num_folds = int(num_folds)
-        _check_groups(videos, max(3, num_folds), f"{num_folds} folds need one each, and at least 3")
-        part = _divide(videos, [1 / num_folds] * num_folds, _generator(seed, _OUTER, 0))
+        # Outside the test fold, train and valid need a group each: of two folds, each needs two.
+        least = 2 if num_folds == 2 else 1
+        _check_groups(
+            videos, num_folds * least, f"{num_folds} folds need {least} each, for train and valid"
+        )
+        shares = [1 / num_folds] * num_folds
+        part = _divide(videos, shares, _generator(seed, _OUTER, 0), least)
         splits = []
         for fold in range(num_folds):
             names = np.full(len(videos), "test", dtype=object)
@@ -157,14 +162,17 @@ def _train_valid(
 
 
 def _divide(
-    videos: pd.DataFrame, shares: Sequence[float], generator: np.random.Generator
+    videos: pd.DataFrame,
+    shares: Sequence[float],
+    generator: np.random.Generator,
+    least: int = 1,
 ) -> npt.NDArray[np.int64]:
     """Give each group one part, so that each class fills each part by its share.
 
     Greedy: the largest group first (ties at random), into the part that most lacks its classes:
     where it lowers the squared distance to the wished counts most. Where the groups left of a
-    class are only just enough for the parts that still lack the class, the group goes to one of
-    those parts.
+    class are only just enough to give each part ``least`` of them, the group goes to a part that
+    still lacks some.
 
     Returns:
         The part of each row of ``videos``, ``[N]``.
@@ -175,15 +183,16 @@ def _divide(
     np.add.at(counts_GK, (group_N, class_N), 1)
     target_PK = np.outer(shares, counts_GK.sum(axis=0))
     filled_PK = np.zeros_like(target_PK)
+    held_PK = np.zeros_like(target_PK)  # groups
     left_K = (counts_GK > 0).sum(axis=0)
     part_G = np.zeros(len(groups), dtype=np.int64)
     shuffled = generator.permutation(len(groups))
     for group in shuffled[np.argsort(-counts_GK[shuffled].sum(axis=1), kind="stable")]:
         count_K = counts_GK[group]
         has_K = count_K > 0
-        lacks_PK = filled_PK == 0
+        lacks_PK = np.maximum(least - held_PK, 0)
         tight_K = has_K & (left_K <= lacks_PK.sum(axis=0))
-        needed_P = (lacks_PK & tight_K).sum(axis=1)
+        needed_P = ((lacks_PK > 0) & tight_K).sum(axis=1)
         rise_PK = (2 * (filled_PK - target_PK) + count_K) * count_K / counts_GK.sum(axis=0)
         candidates = np.flatnonzero(needed_P == needed_P.max())
         rise_C = rise_PK.sum(axis=1)[candidates]
@@ -191,6 +200,7 @@ def _divide(
         part = int(best[generator.integers(len(best))])
         part_G[group] = part
         filled_PK[part] += count_K
+        held_PK[part] += has_K
         left_K = left_K - has_K
     result: npt.NDArray[np.int64] = part_G[group_N]
     return result
