@@ -123,11 +123,11 @@ def accuracy_interval(
     linear_N = runs.linear_SN("accuracy").mean(axis=0)
     num = runs.num_videos
     simple = mean * (1 - mean) / (num - 1)
-    parts = [group_variance(linear_N, runs.group_N, pseudo=0.0)]
+    parts: list[tuple[float, float]] = [group_variance(linear_N, runs.group_N, pseudo=0.0)]
     if seeds:
         parts.append((seeds.variance, seeds.df))
     df = satterthwaite(parts)
-    df = df if math.isfinite(df) else float(runs.num_groups - 1)
+    df = df if math.isfinite(df) else parts[0][1]
     effect = _effect(runs, sum(v for v, _ in parts), simple)
     if runs.num_groups == num and runs.num_seeds == 1:
         method = "Clopper-Pearson"

@@ -99,7 +99,7 @@ def sign_flip_test(
     if metric == "accuracy":
         low, high = _kept_shifts(sum_P, weight_P, float(shift_G.sum()))
     else:
-        half = float(special.stdtrit(max(df, 1), (1 + LEVEL) / 2)) * error
+        half = float(special.stdtrit(max(df, 1.0), (1 + LEVEL) / 2)) * error
         low, high = difference - half, difference + half
     return PairedTest(*_clip(low, high), p, method, None, error)
 

@@ -25,7 +25,7 @@ from vidclass.report.protocol import FLOORS_EXPLAINED, GLOSSARY
 from vidclass.report.summary import Page, summarize
 from vidclass.report.table import without_paths
 
-__all__ = ["Rendered", "render_report"]
+__all__ = ["Rendered", "render_report", "written_report"]
 
 LARGEST_PREDICTIONS_BYTES = 300_000
 """Predictions are copied into the report only up to this size, so that it can be committed."""
@@ -85,6 +85,21 @@ def render_report(study_folder: Path, home: Path, out: Path | None = None) -> Re
     if out is not None and out.resolve() != folder.resolve():
         _copy(folder, out)
     return Rendered(html, markdown, csv, page.verdict, out)
+
+
+def written_report(study_folder: Path, out: Path | None = None) -> Rendered | None:
+    """Return the report that lies in ``study_folder``, copied to ``out``; None when there is none.
+
+    For a study of which nothing has changed since its report was written.
+    """
+    folder = study_folder / "report"
+    if not (folder / "verdict.json").exists() or not (folder / "report.html").exists():
+        return None
+    if out is not None and out.resolve() != folder.resolve():
+        _copy(folder, out)
+    verdict = json.loads((folder / "verdict.json").read_text(encoding="utf-8"))["verdict"]
+    csv = tuple(sorted(folder.glob("*.csv")))
+    return Rendered(folder / "report.html", folder / "report.md", csv, verdict, out)
 
 
 def _template(name: str) -> jinja2.Template:

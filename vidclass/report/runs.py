@@ -149,7 +149,8 @@ def read_runs(table: pd.DataFrame, deterministic: Iterable[str] = ()) -> dict[st
     where that column exists). Of an unfinished study the seeds that every fold has are used.
 
     Args:
-        table: columns arm, seed, fold, video_id, group, label_id, pred_id, maybe p0, p1, ...
+        table: columns arm, seed, fold, video_id, group, label_id, pred_id, maybe p0, p1, ...; of one
+            variant (kept, shuffled), since an arm's name stands for all its rows.
         deterministic: arms (floors) whose single run has no seed variance.
 
     Raises:
@@ -198,10 +199,14 @@ class SeedVariance:
     df: int
 
 
-def group_variance(linear_N: Float64, group_N: Int64, pseudo: float = 1.0) -> tuple[float, int]:
-    """Return the variance of a score over groups, and G - 1.
+def group_variance(linear_N: Float64, group_N: Int64, pseudo: float = 1.0) -> tuple[float, float]:
+    """Return the variance of a score over groups (leave one group out), and its df.
 
-    It is never taken below the variance of videos that are correlated within groups as
+    Degrees of freedom are G - 1 where groups are equally large, and fewer where a few large ones
+    carry the score (Satterthwaite's rule on the groups' own variances; as the effective number of
+    clusters of Carter, Schnepel and Steigerwald, 2017).
+
+    The variance is never taken below that of videos that are correlated within groups as
     `_least_correlation` says, with ``pseudo`` disagreements added (after Agresti and Min, 2005): a
     few groups that happen to agree prove no certainty.
 
@@ -211,17 +216,19 @@ def group_variance(linear_N: Float64, group_N: Int64, pseudo: float = 1.0) -> tu
         pseudo: videos of full disagreement that are added.
     """
     codes_N = np.unique(group_N, return_inverse=True)[1]
-    sum_G = np.bincount(codes_N, weights=linear_N)
-    num_groups, num_videos = len(sum_G), len(linear_N)
-    if num_groups < 2:
-        return float("nan"), 0
-    between = num_groups / (num_groups - 1) * float(sum_G @ sum_G)
-    square_G = np.bincount(codes_N, weights=linear_N**2).astype(np.float64)
     size_G = np.bincount(codes_N).astype(np.float64)
+    num_groups, num_videos = len(size_G), len(linear_N)
+    if num_groups < 2:
+        return float("nan"), 0.0
+    left_out_G = np.bincount(codes_N, weights=linear_N) / (1 - size_G / num_videos)
+    between = (num_groups - 1) / num_groups * float(left_out_G @ left_out_G)
+    square_G = np.bincount(codes_N, weights=linear_N**2).astype(np.float64)
     typical_size = float(size_G @ size_G) / num_videos
     inflation = 1 + (typical_size - 1) * _least_correlation(square_G)
     least = (float(square_G.sum()) + pseudo / num_videos**2) * inflation
-    return max(between, least), num_groups - 1
+    expected_G = size_G * (1 + (size_G - 1) * PRIOR_CORRELATION)
+    effective = float(expected_G.sum()) ** 2 / float(expected_G @ expected_G)
+    return max(between, least), max(effective - 1, 1.0)
 
 
 def _least_correlation(square_G: Float64) -> float:
@@ -272,7 +279,7 @@ def seed_variance(
     return SeedVariance(single.variance / runs.num_seeds, single.df) if single else None
 
 
-def satterthwaite(parts: Iterable[tuple[float, int]]) -> float:
+def satterthwaite(parts: Iterable[tuple[float, float]]) -> float:
     """Return the degrees of freedom of a sum of variances (Satterthwaite, 1946).
 
     Args:

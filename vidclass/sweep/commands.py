@@ -13,7 +13,7 @@ from rich.table import Table
 from vidclass.errors import UserError
 from vidclass.home import home, studies_folder
 from vidclass.plugins import load_plugin
-from vidclass.report.render import Rendered, render_report
+from vidclass.report.render import Rendered
 from vidclass.study import load_study
 from vidclass.sweep.load import LoadedStudy, load_study_file, packaged_studies
 from vidclass.sweep.lock import driver_of
@@ -107,20 +107,17 @@ def run_and_report(
     loaded = load_study_file(study, profile=profile, data=data, smoke=smoke, overrides=overrides)
     screen = Screen()
     screen.say(f"study {loaded.name} ({loaded.source}), profile {loaded.spec.profile}")
-    outcome = run(loaded, home(), screen, plugins=plugins)
-    if outcome.interrupted:
+    copy = out / loaded.name if out is not None else None
+    outcome = run(loaded, home(), screen, plugins=plugins, out=copy)
+    if outcome.rendered is None:
         screen.say("interrupted: nothing that was reported is lost. To go on, run the same again.")
-        return outcome
-    started = time.monotonic()
-    rendered = render_report(
-        outcome.folder, home(), out=out / loaded.name if out is not None else None
-    )
-    _closing_lines(screen, loaded, outcome, rendered, time.monotonic() - started)
+    else:
+        _closing_lines(screen, loaded, outcome, outcome.rendered)
     return outcome
 
 
 def _closing_lines(
-    screen: Screen, loaded: LoadedStudy, outcome: "Outcome", rendered: Rendered, report_s: float
+    screen: Screen, loaded: LoadedStudy, outcome: "Outcome", rendered: Rendered
 ) -> None:
     state = replay(outcome.folder / "ledger.jsonl")
     screen.say("")
@@ -130,14 +127,14 @@ def _closing_lines(
     times = state.data.get("seconds", {})
     parts = [f"data {duration(times.get('all'))}"] if times else []
     parts += [f"trials {duration(state.seconds - times.get('all', 0.0))}"]
-    parts += [f"report {duration(report_s)}"]
-    screen.say(f"time     {duration(state.seconds + report_s)}: {', '.join(parts)}")
+    parts += [f"report {duration(outcome.report_s)}"]
+    screen.say(f"time     {duration(state.seconds + outcome.report_s)}: {', '.join(parts)}")
     screen.say(f"report   {rendered.html}")
     screen.say(f"runs     {' '.join(ui_command(home()))}   (or: vidclass ui)")
     if state.champion is not None:
         screen.say(
             'use it   python -c "import vidclass; '
-            f"print(vidclass.load_study('{loaded.name}').best_model().predict('VIDEO.mp4'))\""
+            f"print(vidclass.load_study('{loaded.name}').best_model().predict('VIDEO.mp4').T)\""
         )
 
 
@@ -220,5 +217,8 @@ def sync_command(study: str) -> None:
     from vidclass.tracking.writer import sync  # MLflow takes two seconds to import
 
     found = load_study(study)
-    sync(found.folder, home(), found.name)
-    Console().print(f"MLflow holds what the ledger of {study} says")
+    problems = sync(found.folder, home(), found.name)
+    for run, problem in problems.items():
+        Console().print(f"not taken: {run}: {problem}")
+    if not problems:
+        Console().print(f"MLflow holds what the ledger of {study} says")

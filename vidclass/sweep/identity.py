@@ -48,6 +48,7 @@ def session_facts(engine: Engine, loaded: LoadedStudy, slots: int) -> None:
         "hardware": hardware(),
         "slots": slots,
         "profile": loaded.spec.profile,
+        "command": loaded.command,
     }
     if engine.state.started:
         engine.append("study_resumed", **facts)

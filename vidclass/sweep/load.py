@@ -6,6 +6,7 @@ All mistakes of a file are told at once, each with its line.
 import difflib
 import hashlib
 import json
+import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import resources
@@ -51,6 +52,8 @@ class LoadedStudy:
     """Folder name: the study's own, or NAME@hash8 where something was overridden."""
     source: str
     """The file it was read from."""
+    command: str
+    """What to type to run it again; a folder of videos is named FOLDER, as it lies elsewhere."""
 
 
 def packaged_studies() -> Iterator[tuple[str, Path]]:
@@ -121,7 +124,12 @@ def load_study_file(
     plain = parse_study(text, source=str(path)) if changes else spec
     own_hash = results_hash(spec)
     named = spec.study if own_hash == results_hash(plain) else f"{spec.study}@{own_hash[:8]}"
-    return LoadedStudy(spec=spec, name=named, source=str(path))
+    words = ["python -m vidclass.sweep", Path(name).stem]
+    words += ["--smoke"] * smoke
+    words += [f"--profile {profile}"] if profile else []
+    words += ["--data FOLDER"] if data else []
+    words += [f"--set {shlex.quote(item)}" for item in overrides]
+    return LoadedStudy(spec=spec, name=named, source=str(path), command=" ".join(words))
 
 
 def parse_study(

@@ -23,7 +23,7 @@ __all__ = ["Plan", "plan_lines", "plan_of"]
 
 COARSE_POINTS = 10.0
 """A study that may not resolve this many points is told so before it starts (measurement.md 3)."""
-ASSUMED_GMACS_PER_S = 12.0
+ASSUMED_GMACS_PER_S = 35.0
 """Training speed of one core (forward and backward, float32), for a first guess of the time."""
 BYTES_PER_PARAMETER = 16
 """A checkpoint to go on from holds weights and two moments; the best holds weights: float32."""
@@ -128,6 +128,10 @@ def _seconds(spec: StudySpec, trials: dict[str, int], num_train: int) -> float:
     return gmacs / ASSUMED_GMACS_PER_S
 
 
+def _p(value: float) -> str:
+    return f"{value:.2g}" if value >= 1e-6 else "below 1e-6"
+
+
 def plan_lines(loaded: LoadedStudy, home: Path) -> Iterator[str]:
     """Yield the lines of ``--dry-run``; moving_shapes is made, nothing else is started."""
     spec = loaded.spec
@@ -179,7 +183,7 @@ def plan_lines(loaded: LoadedStudy, home: Path) -> Iterator[str]:
     low, high = plan.resolvable_points
     yield (
         f"test       {plan.num_test_groups} groups, {plan.num_comparisons} comparisons "
-        f"({spec.comparisons}); smallest attainable p {plan.smallest_p:.2g}; resolves "
+        f"({spec.comparisons}); smallest attainable p {_p(plan.smallest_p)}; resolves "
         f"{low:.1f} to {high:.1f} points"
     )
     if high > COARSE_POINTS:

@@ -9,6 +9,7 @@ import os
 import shutil
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from typing import Any
 
 from ray import tune
 
+from vidclass.report.render import Rendered, render_report, written_report
 from vidclass.sweep.cluster import cluster, scratch_folder, slots_of
 from vidclass.sweep.engine import Engine
 from vidclass.sweep.identity import check_identity, session_facts
@@ -30,15 +32,22 @@ from vidclass.sweep.trial import run_trial
 
 __all__ = ["Outcome", "run"]
 
+MLFLOW_PATIENCE_S = 180
+"""How long a finished study waits for MLflow; what is missing then is brought by `sweep sync`."""
+
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a run of a study ended."""
+    """How a run of a study ended, and its report unless it was interrupted."""
 
     name: str
     folder: Path
     reason: str
     interrupted: bool
+    rendered: Rendered | None
+    report_s: float
+    untracked: str
+    """What MLflow does not have yet and how to bring it; empty when it has all."""
 
 
 def run(
@@ -47,8 +56,9 @@ def run(
     screen: Screen,
     *,
     plugins: tuple[str, ...] = (),
+    out: Path | None = None,
 ) -> Outcome:
-    """Run what is left of a study and return how it ended; its report is not written here.
+    """Run what is left of a study, write its report (a copy to ``out``), bring MLflow up to it.
 
     Raises:
         UserError: for every mistake that the user can mend; nothing computed is lost by it.
@@ -59,28 +69,49 @@ def run(
         engine = Engine(loaded.spec, loaded.name, home, plugins)
         try:
             check_identity(engine, loaded)
-            with _tracked(engine), screen.showing(engine):
-                return _work(engine, loaded, screen)
+            if engine.state.reported and (written := written_report(folder, out)) is not None:
+                return Outcome(engine.name, folder, engine.state.end_reason, False, written, 0, "")
+            return _tracked(engine, loaded, screen, out)
         finally:
             engine.close()
 
 
-def _work(engine: Engine, loaded: LoadedStudy, screen: Screen) -> Outcome:
-    interrupted = False
-    if engine.state.ended_at is None or engine.state.end_reason != "complete":
-        try:
-            with cluster(engine.home):
-                slots, resources = slots_of(loaded.spec.slots)
-                session_facts(engine, loaded, slots)
-                screen.slots = slots
-                engine.recover()
-                prepare_data(engine, screen.data_progress)
-                _fit(engine, slots, resources)
-            engine.append("study_ended", reason=engine.finished)
-        except KeyboardInterrupt:
-            engine.append("interrupted", reason="Ctrl-C or SIGTERM")
-            interrupted = True
-    return Outcome(engine.name, engine.folder, engine.state.end_reason, interrupted)
+def _tracked(engine: Engine, loaded: LoadedStudy, screen: Screen, out: Path | None) -> Outcome:
+    """Have MLflow follow the study while it runs, and take its report and models at the end."""
+    from vidclass.tracking.writer import LedgerWriter  # MLflow takes two seconds to import
+
+    writer = LedgerWriter(engine.folder, engine.home, engine.name)
+    writer.start()
+    rendered, report_s, interrupted = None, 0.0, False
+    try:
+        with screen.showing(engine):
+            _work(engine, loaded, screen)
+        started = time.monotonic()
+        rendered = render_report(engine.folder, engine.home, out)
+        report_s = time.monotonic() - started
+    except KeyboardInterrupt:
+        engine.append("interrupted", reason="Ctrl-C or SIGTERM")
+        interrupted = True
+    finally:
+        engine.ledger.sync()
+        untracked = writer.finish(timeout_s=5 if interrupted else MLFLOW_PATIENCE_S)
+    if rendered is not None and not untracked:
+        engine.append("reported")
+    reason = engine.state.end_reason
+    return Outcome(engine.name, engine.folder, reason, interrupted, rendered, report_s, untracked)
+
+
+def _work(engine: Engine, loaded: LoadedStudy, screen: Screen) -> None:
+    if engine.state.end_reason == "complete":
+        return
+    with cluster(engine.home):
+        slots, resources = slots_of(loaded.spec.slots)
+        session_facts(engine, loaded, slots)
+        screen.slots = slots
+        engine.recover()
+        prepare_data(engine, screen.data_progress)
+        _fit(engine, slots, resources)
+    engine.append("study_ended", reason=engine.finished)
 
 
 def _fit(engine: Engine, slots: int, resources: dict[str, float]) -> None:
@@ -163,17 +194,3 @@ def _interruptible() -> Iterator[None]:
     finally:
         for number, old in kept.items():
             signal.signal(number, old)
-
-
-@contextmanager
-def _tracked(engine: Engine) -> Iterator[None]:
-    """Have the ledger written into MLflow for as long as the study runs."""
-    from vidclass.tracking.writer import LedgerWriter  # MLflow takes two seconds to import
-
-    writer = LedgerWriter(engine.folder, engine.home, engine.name)
-    writer.start()
-    try:
-        yield
-    finally:
-        engine.ledger.sync()
-        writer.finish(timeout_s=120)

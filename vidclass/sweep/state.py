@@ -138,6 +138,7 @@ class State:
     interruptions: int = 0
     ended_at: float | None = None
     end_reason: str = ""
+    reported: bool = False
     num_events: int = 0
     last_time: float = 0.0
 
@@ -165,6 +166,7 @@ def apply(state: State, event: Event) -> None:
     state.num_events += 1
     state.last_time = event["time"]
     name = event["event"]
+    state.reported = name == "reported"  # anything after it wants a new report
     if state.sessions and name not in ("study_started", "study_resumed"):
         state.sessions[-1] = (state.sessions[-1][0], event["time"])
     handler = _HANDLERS.get(name)
