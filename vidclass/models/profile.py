@@ -10,6 +10,7 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from vidclass.errors import UserError, UserErrors
 from vidclass.models.norms import LocalResponseNorm
 from vidclass.models.registry import (
     NUM_COLOURS,
@@ -60,16 +61,26 @@ def profile(name: str, num_classes: int, **options: Any) -> Profile:
     """Return what the model costs; no weights are made.
 
     Raises:
-        UserError: for an unknown name.
+        UserError: for an unknown name, and for a model that fails on a clip without content (on the
+            meta device), as a plug-in's may.
         UserErrors: for every unknown option and wrong value, all at once.
     """
     checked = validate_options(name, options)
     num_frames = model_entry(name).num_frames(checked)
     shape = (num_frames, NUM_COLOURS, checked.input_size, checked.input_size)
-    with torch.device("meta"):
-        model = create_model(name, num_classes, **options)
-        x_BTCHW = torch.empty(BATCH, *shape)
-    flops, kept_bytes = _forward_costs(model, x_BTCHW)
+    try:
+        with torch.device("meta"):
+            model = create_model(name, num_classes, **options)
+            x_BTCHW = torch.empty(BATCH, *shape)
+        flops, kept_bytes = _forward_costs(model, x_BTCHW)
+    except (UserError, UserErrors):
+        raise
+    except Exception as error:  # a plug-in may raise anything
+        raise UserError(
+            "the cost of a model is counted while it runs on the meta device",
+            f"{name}: {type(error).__name__}: {str(error)[:200]}",
+            f"mend the model; `vidclass models test {name}` says more",
+        ) from error
     num_parameters = sum(weight.numel() for weight in model.parameters())
     return Profile(
         name=name,

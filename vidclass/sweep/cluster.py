@@ -29,18 +29,12 @@ _TRIAL_SETTINGS = {
 
 
 @contextmanager
-def cluster(home: Path) -> Iterator[None]:
-    """Join the cluster of RAY_ADDRESS, or start Ray here; leave it as it was found.
-
-    Trials inherit ``home`` where Ray was started here; on a cluster each node resolves its own.
-    """
+def cluster() -> Iterator[None]:
+    """Join the cluster of RAY_ADDRESS, or start Ray here; leave it as it was found."""
     os.environ.update(_TUNE_SETTINGS)
     if ray.is_initialized():
         yield
         return
-    variables = {**_TRIAL_SETTINGS}
-    if "RAY_ADDRESS" not in os.environ:
-        variables["VIDCLASS_HOME"] = str(home)
     _tighten_token()
     # "Token authentication is enabled" is what is wanted here, and no warning
     logging.getLogger("ray._private.authentication").setLevel(logging.ERROR)
@@ -50,7 +44,7 @@ def cluster(home: Path) -> Iterator[None]:
             include_dashboard=False,
             log_to_driver=False,
             logging_level=logging.ERROR,
-            runtime_env={"env_vars": variables},
+            runtime_env={"env_vars": _TRIAL_SETTINGS},
             _temp_dir=os.environ.get("VIDCLASS_RAY_TEMP"),
         )
     _tighten_token()

@@ -104,7 +104,7 @@ def _tracked(engine: Engine, loaded: LoadedStudy, screen: Screen, out: Path | No
 def _work(engine: Engine, loaded: LoadedStudy, screen: Screen) -> None:
     if engine.state.end_reason == "complete":
         return
-    with cluster(engine.home):
+    with cluster():
         slots, resources = slots_of(loaded.spec.slots)
         session_facts(engine, loaded, slots)
         screen.slots = slots

@@ -7,10 +7,12 @@ from contextlib import contextmanager
 
 from rich.console import Console, Group
 from rich.live import Live
+from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
 from vidclass.data.pipeline import Progress
+from vidclass.errors import UserError
 from vidclass.models import model_entry
 from vidclass.sweep.engine import Engine
 from vidclass.sweep.progress import Overview, overview
@@ -95,13 +97,21 @@ class Screen:
     def _table(self) -> Group | Text:
         engine = self._engine
         if engine is None or not engine.state.data:
-            return Text(_data_line(self._data) if self._data else "starting ...")
+            return _data_view(self._data) if self._data else Text("starting ...")
         return state_table(engine.name, engine.state, engine.spec, self.slots)
 
 
 def _seen(state: State, spec: StudySpec, slots: int) -> Overview:
-    uses_order = {arm.name: model_entry(arm.model).uses_order for arm in spec.arms}
+    uses_order = {arm.name: _uses_order(arm.model) for arm in spec.arms}
     return overview(state, spec, slots, uses_order)
+
+
+def _uses_order(model: str) -> bool:
+    """Return whether a control of the model is planned; a plug-in's may not be loaded here."""
+    try:
+        return model_entry(model).uses_order
+    except UserError:
+        return True
 
 
 def state_table(name: str, state: State, spec: StudySpec, slots: int) -> Group:
@@ -125,6 +135,11 @@ def _line(seen: Overview) -> str:
         f"best validation accuracy {'-' if best is None else f'{best:.3f}'}; "
         f"{duration(seen.seconds)} so far, at most {duration(seen.seconds_left)} left"
     )
+
+
+def _data_view(progress: Progress) -> Group:
+    bar = ProgressBar(total=progress.total, completed=progress.done, width=60)
+    return Group(Text(_data_line(progress)), bar)
 
 
 def _data_line(progress: Progress) -> str:

@@ -10,6 +10,7 @@ runner raises it when ``fit()`` returns.
 """
 
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -58,7 +59,9 @@ class EngineSearcher(Searcher):
             if engine.error is None:
                 job = engine.propose()
         if job is not None:
-            return {"job": job}
+            # one machine has one home; on a cluster every node resolves its own
+            local = "RAY_ADDRESS" not in os.environ
+            return {"job": job, "home": str(engine.home) if local else None}
         if engine.error is not None or engine.finished:
             return str(Searcher.FINISHED)
         # None with nothing alive would block Tune for ten minutes.

@@ -199,10 +199,6 @@ def _study_resumed(state: State, event: Event) -> None:
     state.end_reason = ""
 
 
-def _study_extended(state: State, event: Event) -> None:
-    state.spec = event["spec"]
-
-
 def _data_ready(state: State, event: Event) -> None:
     state.data = event
 
@@ -316,7 +312,6 @@ def _study_ended(state: State, event: Event) -> None:
 _HANDLERS = {
     "study_started": _study_started,
     "study_resumed": _study_resumed,
-    "study_extended": _study_extended,
     "data_ready": _data_ready,
     "floor_scored": _floor_scored,
     "trial_proposed": _trial_proposed,

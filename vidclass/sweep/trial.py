@@ -25,7 +25,7 @@ __all__ = ["run_trial"]
 def run_trial(config: dict[str, Any]) -> None:
     """Run ``config["job"]``; the function that ``ray.tune.Tuner`` is given."""
     job = config["job"]
-    root = home()
+    root = Path(config["home"]) if config["home"] else home()
 
     def report(message: str, payload: dict[str, Any]) -> None:
         tune.report(
