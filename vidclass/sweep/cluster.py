@@ -2,7 +2,9 @@
 
 import logging
 import os
+import signal
 import tempfile
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -38,7 +40,7 @@ def cluster() -> Iterator[None]:
     _tighten_token()
     # "Token authentication is enabled" is what is wanted here, and no warning
     logging.getLogger("ray._private.authentication").setLevel(logging.ERROR)
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), _own_signals():
         warnings.simplefilter("ignore")
         ray.init(
             include_dashboard=False,
@@ -53,6 +55,18 @@ def cluster() -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+@contextmanager
+def _own_signals() -> Iterator[None]:
+    """Put the handlers of Ctrl-C and SIGTERM back: Ray takes SIGTERM, and ends in an abort."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    kept = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in kept.items():
+        signal.signal(number, handler)
 
 
 def slots_of(wanted: int | None) -> tuple[int, dict[str, float]]:

@@ -78,8 +78,9 @@ class Ledger:
         """
         written: Event = {"n": self._count, "time": time.time(), "event": event, **fields}
         written = _finite(written)
-        self._file.write(json.dumps(written, separators=(",", ":"), allow_nan=False).encode())
-        self._file.write(b"\n")
+        # one call: a Ctrl-C between line and line end would join two events into one
+        line = json.dumps(written, separators=(",", ":"), allow_nan=False)
+        self._file.write(f"{line}\n".encode())
         self._file.flush()
         self._count += 1
         if event not in _GROUPED or time.monotonic() - self._synced_at > _GROUP_SECONDS:
