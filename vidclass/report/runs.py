@@ -149,8 +149,8 @@ def read_runs(table: pd.DataFrame, deterministic: Iterable[str] = ()) -> dict[st
     where that column exists). Of an unfinished study the seeds that every fold has are used.
 
     Args:
-        table: columns arm, seed, fold, video_id, group, label_id, pred_id, maybe p0, p1, ...; of one
-            variant (kept, shuffled), since an arm's name stands for all its rows.
+        table: columns arm, seed, fold, video_id, group, label_id, pred_id, maybe p0, p1, ...; of
+            one variant (kept, shuffled), since an arm's name stands for all its rows.
         deterministic: arms (floors) whose single run has no seed variance.
 
     Raises:
