@@ -132,6 +132,8 @@ def _source(tables: StudyTables) -> str:
     data = tables.spec.data
     if data.source == "moving_shapes":
         return f"moving_shapes, preset {data.preset}, seed {data.seed}; made by vidclass"
+    if data.source.startswith("--data"):
+        return f"own videos {data.source.removeprefix('--data')}".rstrip()
     return f"{data.source.rstrip('/').rpartition('/')[2]} (own videos)"
 
 

@@ -150,7 +150,7 @@ def list_command() -> None:
     console.print(table)
     files = Table("name", "title", title="study files", title_justify="left")
     for name, _ in packaged_studies():
-        files.add_row(name, load_study_file(name).spec.title)
+        files.add_row(name, load_study_file(name, look_only=True).spec.title)
     console.print(files)
 
 

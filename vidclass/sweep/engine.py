@@ -45,12 +45,14 @@ class Engine:
         spec: the study.
         name: its folder's name.
         home: the home folder; the study lies in home/studies/NAME.
+        videos: where its videos are: a folder, or the name of a data set.
         plugins: modules or files that every trial loads first.
     """
 
     spec: StudySpec
     name: str
     home: Path
+    videos: str = ""
     plugins: tuple[str, ...] = ()
     state: State = field(init=False)
     ledger: Ledger = field(init=False)

@@ -16,6 +16,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
+from vidclass.data.synthetic import PRESETS
 from vidclass.errors import UserError, UserErrors, raise_collected
 from vidclass.models import model_entry
 from vidclass.sweep.spec import ArmSpec, RangeSpec, StudySpec
@@ -31,6 +32,8 @@ __all__ = [
 ]
 
 _SHAPES_NO_RESULT = ("slots", "title")
+FROM_COMMAND_LINE = "--data"
+"""Source of a study that has no videos of its own."""
 SMOKE = {
     "data.preset": "smoke",
     "budget.trials": 2,
@@ -54,6 +57,8 @@ class LoadedStudy:
     """The file it was read from."""
     command: str
     """What to type to run it again; a folder of videos is named FOLDER, as it lies elsewhere."""
+    videos: str
+    """The folder or the name of the data set: a path of this machine is no part of a study."""
 
 
 def packaged_studies() -> Iterator[tuple[str, Path]]:
@@ -96,6 +101,7 @@ def load_study_file(
     data: str | None = None,
     smoke: bool = False,
     overrides: Sequence[str] = (),
+    look_only: bool = False,
 ) -> LoadedStudy:
     """Read, override and check a study.
 
@@ -105,6 +111,7 @@ def load_study_file(
         data: value of ``--data``, a folder of videos.
         smoke: whether ``--smoke`` was given.
         overrides: values of ``--set``, each ``a.b=c`` with c read as YAML.
+        look_only: whether the study will not be run, so that it needs no videos.
 
     Raises:
         UserError: for an unknown study or an override that can't be read.
@@ -116,12 +123,19 @@ def load_study_file(
         changes |= SMOKE
     if profile is not None:
         changes["profile"] = profile
-    if data is not None:
-        changes["data.source"] = str(Path(data).expanduser().resolve())
     changes |= dict(_read_override(item) for item in overrides)
-    text = path.read_text(encoding="utf-8")
+    text = _text_of(path)
+    plain = parse_study(text, source=str(path))
+    if data is not None and plain.data.source != FROM_COMMAND_LINE:
+        changes["data.source"] = f"{FROM_COMMAND_LINE} {Path(data).name}"
     spec = parse_study(text, source=str(path), changes=changes)
-    plain = parse_study(text, source=str(path)) if changes else spec
+    videos = str(Path(data).expanduser().resolve()) if data is not None else spec.data.source
+    if videos == FROM_COMMAND_LINE and not look_only:
+        raise UserError(
+            f"the study {spec.study} has no videos of its own",
+            "no --data",
+            f"python -m vidclass.sweep {name} --data FOLDER; {path} says where to get them",
+        )
     own_hash = results_hash(spec)
     named = spec.study if own_hash == results_hash(plain) else f"{spec.study}@{own_hash[:8]}"
     words = ["python -m vidclass.sweep", Path(name).stem]
@@ -129,7 +143,18 @@ def load_study_file(
     words += [f"--profile {profile}"] if profile else []
     words += ["--data FOLDER"] if data else []
     words += [f"--set {shlex.quote(item)}" for item in overrides]
-    return LoadedStudy(spec=spec, name=named, source=str(path), command=" ".join(words))
+    return LoadedStudy(
+        spec=spec, name=named, source=str(path), command=" ".join(words), videos=videos
+    )
+
+
+def _text_of(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(
+            "a study file is a text in UTF-8", f"{path}: {error}", "save it as UTF-8"
+        ) from None
 
 
 def parse_study(
@@ -211,6 +236,13 @@ def _cross_checks(
             "vs_control needs `control`, the name of an arm",
             spec.control,
             f"one of: {', '.join(names)}",
+        )
+    if spec.data.source == "moving_shapes" and spec.data.preset not in PRESETS:
+        where = _where(lines, ("data", "preset"), source)
+        yield UserError(
+            "a preset of moving_shapes is one of those that vidclass knows",
+            f"{spec.data.preset} ({where})",
+            f"one of {', '.join(PRESETS)}",
         )
     for key in spec.train:
         yield from _field_known(key, list(TrainConfig.model_fields), ("train", key), lines, source)
@@ -334,7 +366,16 @@ def _read_override(item: str) -> tuple[str, Any]:
     dotted, equals, value = item.partition("=")
     if not equals or not dotted:
         raise UserError("--set takes a.b=c", item, "for example --set budget.epochs=4")
-    return dotted, yaml.safe_load(value)
+    try:
+        return dotted, yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise UserError(
+            "the value of --set is YAML", f"{item} ({_first_line(error)})", "quote it, or mend it"
+        ) from None
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0]
 
 
 def _put(content: dict[str, Any], dotted: str, value: Any) -> None:

@@ -137,7 +137,7 @@ def plan_lines(loaded: LoadedStudy, home: Path) -> Iterator[str]:
     spec = loaded.spec
     data = spec.data
     dataset = read_dataset(
-        data.source,
+        loaded.videos,
         preset=data.preset,
         seed=data.seed,
         home=home,
@@ -146,7 +146,7 @@ def plan_lines(loaded: LoadedStudy, home: Path) -> Iterator[str]:
     plan = plan_of(spec, dataset.manifest)
     yield f"study      {loaded.name} ({loaded.source}), profile {spec.profile}"
     yield (
-        f"data       {data.source}: {plan.num_videos} videos, {len(plan.classes)} classes, "
+        f"data       {loaded.videos}: {plan.num_videos} videos, {len(plan.classes)} classes, "
         f"{plan.num_groups} groups"
         + ("" if dataset.groups_known else " (unknown: each file is taken as its own group)")
     )

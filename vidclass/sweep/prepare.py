@@ -3,6 +3,7 @@
 import hashlib
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -10,7 +11,7 @@ import pandas as pd
 from vidclass.data.frame_store import FrameStore
 from vidclass.data.manifest import usable, write_manifest
 from vidclass.data.pipeline import Progress, prepare
-from vidclass.data.readers import read_dataset
+from vidclass.data.readers import list_readers, read_dataset
 from vidclass.data.splits import check_leakage, deployment_split, make_splits, split_hash
 from vidclass.errors import UserError
 from vidclass.home import store_folder, write_aside
@@ -18,7 +19,20 @@ from vidclass.sweep.engine import Engine
 from vidclass.sweep.policy import DEPLOY_FOLD
 from vidclass.sweep.spec import DataSpec
 
-__all__ = ["content_hash", "divide", "prepare_data"]
+__all__ = ["check_source", "content_hash", "divide", "prepare_data"]
+
+
+def check_source(videos: str, data: DataSpec, home: Path) -> None:
+    """Find what is wrong with a folder of videos in a second, before anything is started or made.
+
+    Raises:
+        UserError: when there is no such folder, or no video in it.
+        UserErrors: for mistakes in its tables, and classes with fewer groups than splits.
+    """
+    if videos in list_readers():
+        return
+    dataset = read_dataset(videos, home=home, group_pattern=data.group_pattern)
+    divide(usable(dataset.manifest), data)
 
 
 def prepare_data(engine: Engine, progress: Callable[[Progress], None]) -> None:
@@ -36,7 +50,7 @@ def prepare_data(engine: Engine, progress: Callable[[Progress], None]) -> None:
     data = engine.spec.data
     started = time.time()
     dataset = read_dataset(
-        data.source,
+        engine.videos,
         preset=data.preset,
         seed=data.seed,
         home=engine.home,

@@ -8,6 +8,7 @@ import logging
 import os
 import shutil
 import signal
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -19,13 +20,14 @@ from typing import Any
 
 from ray import tune
 
+from vidclass.errors import UserError
 from vidclass.report.render import Rendered, render_report, written_report
 from vidclass.sweep.cluster import cluster, scratch_folder, slots_of
 from vidclass.sweep.engine import Engine
 from vidclass.sweep.identity import check_identity, session_facts
 from vidclass.sweep.load import LoadedStudy
 from vidclass.sweep.lock import driver_lock
-from vidclass.sweep.prepare import prepare_data
+from vidclass.sweep.prepare import check_source, prepare_data
 from vidclass.sweep.screen import Screen
 from vidclass.sweep.search import EngineScheduler, EngineSearcher, registered
 from vidclass.sweep.trial import run_trial
@@ -64,9 +66,11 @@ def run(
         UserError: for every mistake that the user can mend; nothing computed is lost by it.
     """
     folder = home / "studies" / loaded.name
-    folder.mkdir(parents=True, exist_ok=True)
+    if not (folder / "ledger.jsonl").exists():
+        check_source(loaded.videos, loaded.spec.data, home)
+    _make_writable(folder)
     with driver_lock(folder), _interruptible():
-        engine = Engine(loaded.spec, loaded.name, home, plugins)
+        engine = Engine(loaded.spec, loaded.name, home, loaded.videos, plugins)
         try:
             check_identity(engine, loaded)
             if engine.state.reported and (written := written_report(folder, out)) is not None:
@@ -74,6 +78,19 @@ def run(
             return _tracked(engine, loaded, screen, out)
         finally:
             engine.close()
+
+
+def _make_writable(folder: Path) -> None:
+    """Make the study's folder and try to write in it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise UserError(
+            "the home folder can be written",
+            f"{folder}: {error.strerror}",
+            "set VIDCLASS_HOME to a folder of yours, on a disk with room",
+        ) from error
 
 
 def _tracked(engine: Engine, loaded: LoadedStudy, screen: Screen, out: Path | None) -> Outcome:

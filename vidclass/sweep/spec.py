@@ -68,7 +68,8 @@ class DataSpec(_Spec):
     """The videos, how they are stored, and how clips are taken from them."""
 
     source: str = "moving_shapes"
-    """`moving_shapes` (made on first use) or a folder with one folder a class."""
+    """`moving_shapes` (made on first use), a folder with one folder a class, or `--data`: the
+    study has no videos of its own and asks for `--data FOLDER`."""
     preset: str = "default"
     """Difficulty of moving_shapes: easy, default, hard, smoke."""
     seed: int = Field(default=0, ge=0)
