@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import av
@@ -22,7 +23,7 @@ from vidclass.sweep.__main__ import app
 from vidclass.sweep.engine import Engine
 from vidclass.sweep.identity import session_facts
 from vidclass.sweep.ledger import SCHEMA_VERSION, Ledger, read_events
-from vidclass.sweep.load import LoadedStudy, load_study_file
+from vidclass.sweep.load import load_study_file
 from vidclass.sweep.prepare import prepare_data
 
 STUDY = {
@@ -239,70 +240,71 @@ def folder(tmp_path: Path) -> Path:
     return folder
 
 
-def opened(
-    study_file: Path, data: Path, home: Path, **fields: object
-) -> tuple[Engine, LoadedStudy]:
-    """Return the engine of a study as the driver opens it."""
+@contextmanager
+def opened(study_file: Path, data: Path, home: Path, **fields: object) -> Iterator[Engine]:
+    """Open the engine of a study as its driver does; ``__`` stands for a dot."""
     changes = tuple(f"{key.replace('__', '.')}={value}" for key, value in fields.items())
     loaded = load_study_file(str(study_file), data=str(data), overrides=changes)
-    engine = Engine(loaded.spec, loaded.name, home)
+    engine = Engine(loaded.spec, loaded.name, home, loaded.videos)
     session_facts(engine, loaded, slots=1)
-    return engine, loaded
+    try:
+        yield engine
+    finally:
+        engine.close()
+
+
+def refused_data(engine: Engine) -> str:
+    """Run the data phase, check that it refuses in three parts, and return its words."""
+    with pytest.raises((UserError, UserErrors)) as caught:
+        prepare_data(engine, lambda progress: None)
+    assert isinstance(caught.value, UserError | UserErrors)
+    told = tell(caught.value)
+    check_three_parts(told)
+    assert not engine.state.data
+    return told
 
 
 def test_unreadable_videos_are_set_apart_with_their_reason_and_the_study_goes_on(
     folder: Path, study_file: Path, home: Path, small_ray: None
 ) -> None:
-    engine, _ = opened(study_file, folder, home)
-    prepare_data(engine, lambda progress: None)
+    with opened(study_file, folder, home) as engine:
+        prepare_data(engine, lambda progress: None)
     assert engine.state.data["num_quarantined"] == len(REASONS)
     assert engine.state.data["num_videos"] == 24
-    engine.close()
 
     manifest = read_manifest(engine.folder / "manifest.parquet")
     bad = manifest[manifest["status"] != "ok"].set_index("video_id")["reason"]
     for name, reason in REASONS.items():
-        assert reason in bad[f"walking/{name}.mp4"], bad
+        assert reason in bad[f"walking/{name}.mp4"]
     kept = usable(manifest).set_index("video_id")
     assert kept.loc["running/one_frame.mp4", "num_frames"] == 1
 
 
-def test_too_many_unreadable_videos_are_refused_by_name_and_the_store_is_kept(
+def test_too_many_unreadable_videos_are_refused_by_name_and_what_was_decoded_is_kept(
     folder: Path, study_file: Path, home: Path, small_ray: None
 ) -> None:
-    engine, _ = opened(study_file, folder, home, data__quarantine_limit=0.05)
-    with pytest.raises(UserError) as caught:
-        prepare_data(engine, lambda progress: None)
-    told = tell(caught.value)
-    check_three_parts(told)
-    assert "4 of 28" in told
-    assert "walking/truncated.mp4" in told
-    assert "quarantine_limit" in told
+    with opened(study_file, folder, home, data__quarantine_limit=0.05) as engine:
+        told = refused_data(engine)
+        assert "4 of 28" in told
+        assert "walking/truncated.mp4" in told
+        assert "quarantine_limit" in told
 
-    for name in REASONS:
-        (folder / "walking" / f"{name}.mp4").unlink()
-    prepare_data(engine, lambda progress: None)
-    assert engine.state.data["num_videos"] == 24
-    engine.close()
+        for name in REASONS:
+            (folder / "walking" / f"{name}.mp4").unlink()
+        prepare_data(engine, lambda progress: None)
+        assert engine.state.data["num_videos"] == 24
 
 
 def test_a_folder_of_nothing_but_damage_is_refused(
-    study_file: Path,
-    tmp_path: Path,
-    home: Path,
-    small_ray: None,
+    study_file: Path, tmp_path: Path, home: Path, small_ray: None
 ) -> None:
     for label in ("walking", "running"):
         for k in range(4):
             path = tmp_path / "damage" / label / f"{k}.mp4"
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(np.random.default_rng(hash_of(label, k)).bytes(2000))
-    engine, _ = opened(study_file, tmp_path / "damage", home)
-    with pytest.raises((UserError, UserErrors)) as caught:
-        prepare_data(engine, lambda progress: None)
-    check_three_parts(tell(caught.value))
-    assert "8 of 8" in tell(caught.value)
-    engine.close()
+    with opened(study_file, tmp_path / "damage", home) as engine:
+        assert "8 of 8" in refused_data(engine)
 
 
 # -- disks and folders ------------------------------------------------------------------------
@@ -323,29 +325,20 @@ def tiny_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_a_full_disk_is_told_and_the_study_goes_on_once_there_is_room(
-    study_file: Path,
-    tmp_path: Path,
-    tiny_disk: Path,
-    small_ray: None,
+    study_file: Path, tmp_path: Path, tiny_disk: Path, small_ray: None
 ) -> None:
     folder = tmp_path / "videos"
     for label in ("walking", "running"):
         for k in range(5):
-            path = folder / label / f"{k}.mp4"
-            write_video(path, side=128, seed=hash_of(label, k))
-    engine, _ = opened(study_file, folder, tiny_disk, data__split__folds="null")
-    with pytest.raises(UserError) as caught:
-        prepare_data(engine, lambda progress: None)
-    told = tell(caught.value)
-    check_three_parts(told)
-    assert "GB free" in told
-    assert "VIDCLASS_HOME" in told
-    assert not engine.state.data
+            write_video(folder / label / f"{k}.mp4", side=128, seed=hash_of(label, k))
+    with opened(study_file, folder, tiny_disk, data__split__folds="null") as engine:
+        told = refused_data(engine)
+        assert "GB free" in told
+        assert "VIDCLASS_HOME" in told
 
-    subprocess.run(["mount", "-o", "remount,size=64m", str(tiny_disk)], check=True)
-    prepare_data(engine, lambda progress: None)
-    assert engine.state.data["num_videos"] == 10
-    engine.close()
+        subprocess.run(["mount", "-o", "remount,size=64m", str(tiny_disk)], check=True)
+        prepare_data(engine, lambda progress: None)
+        assert engine.state.data["num_videos"] == 10
 
 
 def test_a_home_that_cannot_be_written_is_told(
@@ -368,7 +361,7 @@ def test_a_study_begun_from_another_file_is_refused_with_the_fields_that_differ(
     refused: Refused, study_file: Path, home: Path
 ) -> None:
     loaded = load_study_file(str(study_file))
-    engine = Engine(loaded.spec, loaded.name, home)
+    engine = Engine(loaded.spec, loaded.name, home, loaded.videos)
     session_facts(engine, loaded, slots=1)
     engine.close()
     before = (engine.folder / "ledger.jsonl").read_bytes()
@@ -409,7 +402,9 @@ def test_a_torn_last_line_is_cut_and_no_more(home: Path) -> None:
     ledger.close()
     with ledger.path.open("a") as file:
         file.write('{"n": 1, "time"')
-    Ledger(ledger.path).append("interrupted", reason="test")
+    again = Ledger(ledger.path)
+    again.append("interrupted", reason="test")
+    again.close()
     assert [event["event"] for event in read_events(ledger.path)] == [
         "study_started",
         "interrupted",

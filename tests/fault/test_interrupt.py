@@ -1,0 +1,124 @@
+"""Ctrl-C, SIGTERM and `vidclass sweep stop`; a second driver; the verbs that only look."""
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.fault.conftest import Home
+from vidclass.home import datasets_folder, studies_folder
+
+pytestmark = [pytest.mark.fault, pytest.mark.timeout(3600)]
+
+LONG = ("smoke", "--set", "budget.epochs=12")
+"""The smoke study with trainings that last long enough to be met in the middle."""
+ENDLESS = ("smoke", "--set", "budget.epochs=1000")
+"""The same, but it does not end while the test looks at it."""
+NUM_TRAININGS = 7
+ENDS_WITHIN_S = 60.0
+"""15 s on a machine of its own."""
+
+
+def study_of(home: Home) -> str:
+    """Return the name under which LONG or ENDLESS runs: smoke@HASH."""
+    return next(path.name for path in studies_folder(home.path).glob("smoke@*"))
+
+
+def in_mid_search(home: Home) -> bool:
+    folders = list(studies_folder(home.path).glob("smoke@*/ledger.jsonl"))
+    return bool(folders) and any(t.epochs for t in home.state(study_of(home)).running)
+
+
+def ended_by(home: Home, driver: subprocess.Popen[bytes], began: float) -> None:
+    """Check all that an interruption promises."""
+    assert driver.wait(timeout=ENDS_WITHIN_S) == 130, home.said()
+    assert time.monotonic() - began < ENDS_WITHIN_S
+    assert home.left_behind(within_s=20) == []
+    last = home.said().strip().splitlines()[-1]
+    assert "run the same again" in last, last
+    assert "Traceback" not in home.said()
+    assert home.events(study_of(home))[-1]["event"] == "interrupted"
+
+
+def test_ctrl_c_in_the_data_and_in_the_search_and_sigterm_then_the_same_command_ends_well(
+    new_home: Callable[..., Home],
+) -> None:
+    home = new_home()
+    driver = home.start(*LONG)
+    home.wait("videos are made", lambda: list(datasets_folder(home.path).rglob("0*.mp4")), driver)
+    began = time.monotonic()
+    os.killpg(driver.pid, signal.SIGINT)  # as a terminal does: every process of the group
+    ended_by(home, driver, began)
+
+    driver = home.start(*LONG)
+    home.wait("the search runs", lambda: in_mid_search(home), driver)
+    began = time.monotonic()
+    os.killpg(driver.pid, signal.SIGINT)
+    ended_by(home, driver, began)
+    epochs = sum(len(trial.epochs) for trial in home.state(study_of(home)).trials.values())
+    assert epochs > 0
+
+    driver = home.start(*LONG)
+    home.wait("a trial of this session runs", lambda: resumed_epochs(home) > epochs, driver)
+    began = time.monotonic()
+    os.kill(driver.pid, signal.SIGTERM)
+    ended_by(home, driver, began)
+
+    done = home.run(*LONG)
+    assert done.returncode == 0, done.stdout + done.stderr
+    state = home.state(study_of(home))
+    assert state.end_reason == "complete"
+    assert state.interruptions == 3
+    assert sum(trial.kind != "floors" for trial in state.trials.values()) == NUM_TRAININGS
+    assert {trial.status for trial in state.trials.values()} == {"completed"}
+
+
+def resumed_epochs(home: Home) -> int:
+    return sum(len(trial.epochs) for trial in home.state(study_of(home)).trials.values())
+
+
+def test_a_running_study_is_looked_at_guarded_and_stopped_from_another_terminal(
+    new_home: Callable[..., Home], made_data: Path
+) -> None:
+    home = new_home(made_data, ("datasets",))
+    driver = home.start(*ENDLESS)
+    home.wait("the search runs", lambda: in_mid_search(home), driver)
+    name = study_of(home)
+
+    second = home.run(*ENDLESS)
+    assert second.returncode == 2, second.stdout + second.stderr
+    assert str(driver.pid) in second.stderr
+    assert "Traceback" not in second.stderr
+
+    looked_at(home, name, status=f"running: pid {driver.pid}", listed="running")
+
+    began = time.monotonic()
+    stopped = home.run("stop", name)
+    assert stopped.returncode == 0, stopped.stderr
+    ended_by(home, driver, began)
+
+    looked_at(home, name, status="not running", listed="to be continued")
+    twice = home.run("stop", name)
+    assert twice.returncode == 2
+    assert "it is not running" in twice.stderr
+
+
+def looked_at(home: Home, name: str, *, status: str, listed: str) -> None:
+    """Check what `status`, `list` and `logs` print."""
+    told = home.run("status", name)
+    assert told.returncode == 0, told.stderr
+    assert status in told.stdout
+    assert "slow" in told.stdout, "the table of arms"
+    told = home.run("list")
+    assert told.returncode == 0, told.stderr
+    row = next(line for line in told.stdout.splitlines() if name in line)
+    assert listed in row
+    told = home.run("logs", name, "t0001")
+    assert told.returncode == 0, told.stderr
+    told = home.run("logs", name, "t9999")
+    assert told.returncode == 2
+    assert "instead:" in told.stderr
