@@ -71,9 +71,11 @@ test-slow: $(VENV)/.installed-dev  ## the tests that take tens of seconds each
 test-fault: $(VENV)/.installed-dev  ## the tests that kill drivers and trials in mid-study
 	@echo "== pytest, fault tier" && $(TEST_ENV) $(BIN)/python -m pytest -m fault $(PYTEST_ARGS)
 
-bench: $(VENV)/.installed  ## every benchmark: a table each, and JSON beside it
-	@for script in benchmarks/*.py; do \
-	  echo "== $$script"; $(BIN)/python "$$script" || exit 1; done
+bench: $(VENV)/.installed  ## every benchmark: a table each, and JSON beside it (make study first)
+	@failed=""; for name in build start epoch memory study statistics_acceptance; do \
+	  echo "== $$name"; $(BIN)/python "benchmarks/$$name.py" || failed="$$failed $$name"; done; \
+	  $(BIN)/python benchmarks/table.py; \
+	  if [ -n "$$failed" ]; then echo "failed:$$failed" >&2; exit 1; fi
 
 wheel: $(VENV)/.installed-dev  ## dist/vidclass-VERSION.whl, which cluster.yaml installs on every node
 	@rm -f dist/vidclass-*.whl && $(BIN)/python -m hatchling build -t wheel -d dist
