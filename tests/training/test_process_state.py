@@ -1,3 +1,5 @@
+import time
+
 import pytest
 import torch
 
@@ -28,8 +30,11 @@ def test_memory_grows_with_what_is_held():
     assert held.sum() > 0
 
 
-def test_cpu_meter_sees_work():
+def test_cpu_meter_tells_work_from_waiting():
     meter = CpuMeter()
-    for _ in range(50):
+    time.sleep(0.3)
+    waiting = meter.percent()
+    for _ in range(100):
         torch.rand(200, 200) @ torch.rand(200, 200)
-    assert meter.percent() > 20
+    # No fixed share: other processes may hold most of the machine.
+    assert meter.percent() > 2 * waiting
