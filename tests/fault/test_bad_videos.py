@@ -74,7 +74,7 @@ def test_the_winner_predicts_a_short_video_too(home: Home) -> None:
     code = (
         "import vidclass; "
         f"model = vidclass.load_study('{folder_of(home).name}').best_model(); "
-        f"print(model.predict('{home.path.parent / 'videos' / 'running' / 'one_frame.mp4'}'))"
+        f"print(model.predict('{home.path.parent / 'videos' / 'running' / 'one_frame.mp4'}').T)"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], env=home.environment, capture_output=True, text=True

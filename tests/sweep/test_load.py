@@ -104,6 +104,14 @@ def test_slots_do_not_change_the_identity(tmp_path: Path) -> None:
     assert load_study_file(str(file), overrides=["slots=7"]).name == "tiny"
 
 
+def test_a_limit_can_be_raised_and_the_study_goes_on(tmp_path: Path) -> None:
+    file = tmp_path / "tiny.yaml"
+    file.write_text(GOOD)
+    raised = load_study_file(str(file), overrides=["budget.hours=3", "budget.failures=50"])
+    assert raised.name == "tiny"
+    assert raised.spec.budget.hours == 3
+
+
 def test_an_override_without_a_value_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "tiny.yaml"
     file.write_text(GOOD)

@@ -123,7 +123,7 @@ def _closing_lines(
     screen.say("")
     screen.say(f"[bold]{rendered.verdict}[/bold]")
     if outcome.reason != "complete":
-        screen.say(f"The study ended early: {outcome.reason}. Run the same again to go on.")
+        screen.say(f"The study ended early: {outcome.reason}. Raise it and run again to go on.")
     times = state.data.get("seconds", {})
     parts = [f"data {duration(times.get('all'))}"] if times else []
     parts += [f"trials {duration(state.seconds - times.get('all', 0.0))}"]

@@ -13,7 +13,7 @@ from vidclass.errors import UserError
 from vidclass.home import write_aside
 from vidclass.sweep.engine import Engine
 from vidclass.sweep.ledger import SCHEMA_VERSION
-from vidclass.sweep.load import LoadedStudy, results_hash
+from vidclass.sweep.load import SHAPES_NO_RESULT, LoadedStudy, results_hash
 
 __all__ = ["check_identity", "hardware", "session_facts"]
 
@@ -31,7 +31,7 @@ def check_identity(engine: Engine, loaded: LoadedStudy) -> None:
     differing = [
         f"{key}: was {before.get(key)!r}, is {now.get(key)!r}"
         for key in sorted(now.keys() | before.keys())
-        if now.get(key) != before.get(key) and key not in ("slots", "title")
+        if now.get(key) != before.get(key) and key not in SHAPES_NO_RESULT
     ]
     raise UserError(
         f"the study {engine.name} in {engine.folder} goes on from the file it was begun with",

@@ -31,7 +31,8 @@ __all__ = [
     "trial_config",
 ]
 
-_SHAPES_NO_RESULT = ("slots", "title")
+SHAPES_NO_RESULT = ("slots", "title", "budget.hours", "budget.failures", "budget.retries")
+"""Fields that may change while a study goes on: how it is run and when it gives up."""
 FROM_COMMAND_LINE = "--data"
 """Source of a study that has no videos of its own."""
 SMOKE = {
@@ -189,8 +190,14 @@ def parse_study(
 
 
 def results_hash(spec: StudySpec) -> str:
-    """Return the hash of the fields that shape results (not slots, not the title)."""
-    content = spec.model_dump(mode="json", exclude=set(_SHAPES_NO_RESULT))
+    """Return the hash of the fields that shape results: all but ``SHAPES_NO_RESULT``."""
+    content = spec.model_dump(mode="json")
+    for dotted in SHAPES_NO_RESULT:
+        *path, last = dotted.split(".")
+        place = content
+        for part in path:
+            place = place[part]
+        del place[last]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
