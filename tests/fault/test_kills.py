@@ -132,7 +132,7 @@ def test_the_killed_study_left_no_process_and_a_whole_report(killed: Home) -> No
     assert killed.left_behind(within_s=60) == []
     folder = killed.ledger("smoke").parent
     assert (folder / "report" / "report.html").stat().st_size > 10_000
-    assert not list(folder.rglob("*.aside")), "a file was left half way to its name"
+    assert not list(folder.rglob("[!.]*.aside")), "a scored file was never given its name"
 
 
 def test_a_finished_study_is_told_again_in_seconds_and_stays_as_it_is(reference: Home) -> None:

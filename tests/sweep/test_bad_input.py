@@ -21,7 +21,7 @@ from vidclass.data.manifest import read_manifest, usable
 from vidclass.errors import UserError, UserErrors
 from vidclass.sweep.__main__ import app
 from vidclass.sweep.engine import Engine
-from vidclass.sweep.identity import session_facts
+from vidclass.sweep.identity import check_identity, session_facts
 from vidclass.sweep.ledger import SCHEMA_VERSION, Ledger, read_events
 from vidclass.sweep.load import load_study_file
 from vidclass.sweep.prepare import prepare_data
@@ -372,6 +372,18 @@ def test_a_study_begun_from_another_file_is_refused_with_the_fields_that_differ(
     assert "budget.trials: was 1, is 3" in told
     assert "title" not in told
     assert (engine.folder / "ledger.jsonl").read_bytes() == before
+
+
+def test_a_study_whose_hash_another_version_made_goes_on_when_no_field_differs(
+    study_file: Path, home: Path
+) -> None:
+    loaded = load_study_file(str(study_file))
+    engine = Engine(loaded.spec, loaded.name, home, loaded.videos)
+    session_facts(engine, loaded, slots=1)
+    engine.state.started["spec_hash"] = "made by another rule"
+    check_identity(engine, loaded)
+    assert len(list(read_events(engine.ledger.path))) == 1
+    engine.close()
 
 
 def test_a_study_written_by_a_newer_vidclass_is_refused(

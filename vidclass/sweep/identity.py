@@ -33,6 +33,8 @@ def check_identity(engine: Engine, loaded: LoadedStudy) -> None:
         for key in sorted(now.keys() | before.keys())
         if now.get(key) != before.get(key) and key not in SHAPES_NO_RESULT
     ]
+    if not differing:
+        return  # begun by a version that hashed other fields
     raise UserError(
         f"the study {engine.name} in {engine.folder} goes on from the file it was begun with",
         "; ".join(differing),
