@@ -1,4 +1,4 @@
-"""User mistakes, always told in three parts: the rule, the value received, what to write instead."""
+"""User mistakes, told in three parts: the rule, the value received, what to write instead."""
 
 from collections.abc import Iterable, Sequence
 

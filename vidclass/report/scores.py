@@ -131,12 +131,19 @@ def score_study(tables: StudyTables) -> Scores:
     )
 
 
+WORTH_TELLING_P = 1e-4
+"""With a smallest attainable p below this, the number of groups limits no test."""
+
+
 def _resolution(comparisons: list[Comparison]) -> list[str]:
     """Return what the tests of the page could not have told in any case."""
     if not comparisons:
         return []
     groups = min(comparison.num_groups for comparison in comparisons)
-    told = [f"with {groups} test groups no p can fall below {smallest_attainable_p(groups):.2g}"]
+    least = smallest_attainable_p(groups)
+    told = []
+    if least > WORTH_TELLING_P:
+        told.append(f"with {groups} test groups no p can fall below {least:.2g}")
     resolved = [100 * c.resolvable for c in comparisons if c.resolvable is not None]
     if resolved:
         told.append(
