@@ -153,7 +153,7 @@ def end(process: subprocess.Popen[str], number: signal.Signals) -> tuple[str, st
         os.killpg(process.pid, number)
     else:
         os.kill(process.pid, number)
-    output = process.communicate(timeout=20)
+    output = process.communicate(timeout=120)
     _, alive = psutil.wait_procs(family, timeout=10)
     assert not alive
     return output

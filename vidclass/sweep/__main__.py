@@ -10,8 +10,6 @@ from typer.core import TyperGroup
 from vidclass.cli import run_app
 from vidclass.sweep import arguments
 
-__all__ = ["app"]
-
 
 class _RunByDefault(TyperGroup):
     """Reads ``STUDY ...`` as ``run STUDY ...``."""

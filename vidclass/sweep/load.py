@@ -7,7 +7,7 @@ import difflib
 import hashlib
 import json
 import shlex
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -19,6 +19,7 @@ from pydantic import ValidationError
 from vidclass.data.synthetic import PRESETS
 from vidclass.errors import UserError, UserErrors, raise_collected
 from vidclass.models import model_entry
+from vidclass.sweep.mistakes import line_numbers, line_of, told
 from vidclass.sweep.spec import ArmSpec, RangeSpec, StudySpec
 from vidclass.training.config import TrainConfig
 
@@ -180,11 +181,11 @@ def parse_study(
         )
     for dotted, value in (changes or {}).items():
         _put(content, dotted, value)
-    lines = dict(_lines(tree, ()))
+    lines = dict(line_numbers(tree, ()))
     try:
         spec = StudySpec.model_validate(content)
     except ValidationError as error:
-        raise UserErrors(_told(error, lines, source)) from None
+        raise UserErrors(told(error, lines, source)) from None
     raise_collected(list(_cross_checks(spec, lines, source)))
     return spec
 
@@ -225,7 +226,7 @@ def trial_config(spec: StudySpec, arm: ArmSpec, params: dict[str, Any]) -> dict[
         try:
             config[part] = schema.model_validate(values).model_dump(mode="json")
         except ValidationError as error:
-            mistakes += _told(error, {}, f"arm {arm.name}")
+            mistakes += told(error, {}, f"arm {arm.name}")
     raise_collected(mistakes)
     return config
 
@@ -245,7 +246,7 @@ def _cross_checks(
             f"one of: {', '.join(names)}",
         )
     if spec.data.source == "moving_shapes" and spec.data.preset not in PRESETS:
-        where = _where(lines, ("data", "preset"), source)
+        where = line_of(lines, ("data", "preset"), source)
         yield UserError(
             "a preset of moving_shapes is one of those that vidclass knows",
             f"{spec.data.preset} ({where})",
@@ -264,7 +265,7 @@ def _arm_checks(
     try:
         entry = model_entry(arm.model)
     except UserError as error:
-        where = _where(lines, (*at, "model"), source)
+        where = line_of(lines, (*at, "model"), source)
         yield UserError(error.rule, f"{error.received} ({where})", error.remedy)
         return
     known = [*entry.options.model_fields, *TrainConfig.model_fields]
@@ -278,7 +279,7 @@ def _arm_checks(
         mistakes.append(
             UserError(
                 "`start` names searched fields only",
-                f"{key} ({_where(lines, (*at, 'start', key), source)})",
+                f"{key} ({line_of(lines, (*at, 'start', key), source)})",
                 f"search {key}, or move it to `fixed`",
             )
         )
@@ -289,7 +290,7 @@ def _arm_checks(
         try:
             trial_config(spec, arm, corner)
         except UserErrors as errors:
-            where = _where(lines, at, source)
+            where = line_of(lines, at, source)
             for found in errors.errors:
                 yield UserError(found.rule, f"{found.received} ({where})", found.remedy)
             return
@@ -315,58 +316,9 @@ def _field_known(
     close = difflib.get_close_matches(key, known, n=1)
     yield UserError(
         "fields of an arm are options of its model or training fields",
-        f"{key} ({_where(lines, at, source)})",
+        f"{key} ({line_of(lines, at, source)})",
         f"did you mean {close[0]}?" if close else f"one of: {', '.join(known)}",
     )
-
-
-def _told(
-    error: ValidationError, lines: dict[tuple[Any, ...], int], source: str
-) -> Iterable[UserError]:
-    for item in error.errors():
-        at = tuple(part for part in item["loc"] if part not in ("range", "choice"))
-        where = _where(lines, at, source)
-        cause = item.get("ctx", {}).get("error")
-        if isinstance(cause, UserError):
-            yield UserError(cause.rule, f"{cause.received} ({where})", cause.remedy)
-            continue
-        dotted = ".".join(str(part) for part in at)
-        received = item.get("input")
-        shown = repr(received) if not isinstance(received, dict) else "a mapping"
-        said = item["msg"].removeprefix("Value error, ")
-        rule = f"{dotted}: {said}" if dotted else said
-        yield UserError(rule, f"{shown[:80]} ({where})", _remedy(item["type"], at))
-
-
-def _remedy(kind: str, at: tuple[Any, ...]) -> str:
-    if kind == "extra_forbidden":
-        known = list(StudySpec.model_fields)
-        close = difflib.get_close_matches(str(at[-1]), known, n=1)
-        return f"did you mean {close[0]}?" if close else "remove it, or see docs/study_files.md"
-    if kind == "missing":
-        return f"add `{at[-1]}:`"
-    return "write a value that keeps the rule; docs/study_files.md lists all fields"
-
-
-def _where(lines: dict[tuple[Any, ...], int], at: tuple[Any, ...], source: str) -> str:
-    while at:
-        if at in lines:
-            return f"{source} line {lines[at]}"
-        at = at[:-1]
-    return source
-
-
-def _lines(node: yaml.Node, at: tuple[Any, ...]) -> Iterator[tuple[tuple[Any, ...], int]]:
-    yield at, node.start_mark.line + 1
-    if isinstance(node, yaml.MappingNode):
-        for key, value in node.value:
-            yield (*at, key.value), key.start_mark.line + 1
-            for inner, line in _lines(value, (*at, key.value)):
-                if inner != (*at, key.value):
-                    yield inner, line
-    elif isinstance(node, yaml.SequenceNode):
-        for index, value in enumerate(node.value):
-            yield from _lines(value, (*at, index))
 
 
 def _read_override(item: str) -> tuple[str, Any]:
