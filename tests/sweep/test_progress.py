@@ -53,7 +53,7 @@ def test_the_screen_is_lines_where_there_is_no_terminal(tmp_path: Path) -> None:
         simulation.run(engine)
     engine.close()
     assert "decode: 5 of 20 videos, 2 videos/s, 6 s left" in text.getvalue()
-    assert "18 of 18 trainings done" in text.getvalue()
+    assert "20 of 20 trainings done" in text.getvalue()
 
 
 def test_the_table_names_every_arm(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from vidclass.report.collect import StudyTables
+from vidclass.sweep.policy import FEWER_VIDEOS
 
 __all__ = ["EqualHours", "arm_costs", "best_so_far", "compute_unit", "equal_hours"]
 
@@ -73,8 +74,12 @@ def _cost(tables: StudyTables, arm: str) -> dict[str, float]:
 
 
 def _compared(table: pd.DataFrame, arm: str) -> pd.DataFrame:
-    """Return the rows of ``arm`` without the deployment model, which is beside the comparison."""
-    return table[(table["arm"] == arm) & (table["fold"] >= 0)]
+    """Return the rows of ``arm`` that belong to the comparison.
+
+    The deployment model and the trainings on fewer videos are of the champion alone.
+    """
+    compared = (table["fold"] >= 0) & (table["kind"] != FEWER_VIDEOS)
+    return table[(table["arm"] == arm) & compared]
 
 
 def _ms_per_clip(tables: StudyTables, epochs: pd.DataFrame) -> float:

@@ -17,10 +17,11 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from vidclass.home import write_aside
-from vidclass.report import figures, figures_search
+from vidclass.report import figures, figures_coordinates, figures_search
 from vidclass.report.collect import PREDICTION_COLUMNS, StudyTables, collect
 from vidclass.report.cost import compute_unit
 from vidclass.report.drawing import settle, to_png, to_svg
+from vidclass.report.fewer_videos import draw_videos_curve
 from vidclass.report.protocol import FLOORS_EXPLAINED, GLOSSARY
 from vidclass.report.summary import Page, summarize
 from vidclass.report.table import without_paths
@@ -203,6 +204,15 @@ def _pictures(tables: StudyTables, page: Page) -> Iterator[tuple[str, Picture]]:
                 "Rows: labels. Columns: what was said. Per cent of the row.",
             ),
         )
+    if drawn.videos_curve:
+        yield (
+            "videos",
+            Picture(
+                draw_videos_curve(drawn.videos_curve, page.champion, drawn.chance, metric),
+                f"Test {metric} of {page.champion} against the number of training videos",
+                "Lines: 95 % intervals. Dashed: chance. The last point is that of the finals.",
+            ),
+        )
     if len(drawn.curve):
         yield (
             "hours",
@@ -242,6 +252,16 @@ def _search_pictures(tables: StudyTables, page: Page, metric: str) -> Iterator[t
                 figures_search.draw_importance(drawn.importances),
                 "Importance of each searched value",
                 "Share of the variance of the validation score that a value explains (fANOVA).",
+            ),
+        )
+    panels = figures_coordinates.parallel_coordinates(drawn.slices)
+    if panels:
+        yield (
+            "coordinates",
+            Picture(
+                figures_coordinates.draw_coordinates(panels, metric),
+                "Parallel coordinates of the searched values",
+                "One line a search trial, coloured by its best validation score.",
             ),
         )
     if drawn.slices:

@@ -16,6 +16,7 @@ from vidclass.report.belief import Light, lights
 from vidclass.report.collect import StudyTables
 from vidclass.report.comparisons import Comparison
 from vidclass.report.cost import EqualHours, best_so_far, compute_unit, equal_hours
+from vidclass.report.fewer_videos import VideosPoint, last_doubling, videos_curve
 from vidclass.report.figures import Bar, Dot
 from vidclass.report.figures_search import (
     Curve,
@@ -31,6 +32,7 @@ from vidclass.report.table import Column, Table, count, percent, plural, text
 __all__ = ["Drawn", "Page", "summarize"]
 
 EMPTY = Table(())
+VIDEOS_GAIN = 0.02  # a doubling of the videos that brings less has levelled off
 FLAT_GAIN = 0.01  # a search whose last third brought less than a point has levelled off
 
 
@@ -44,6 +46,7 @@ class Drawn:
     curve: pd.DataFrame = field(default_factory=pd.DataFrame)
     equal: EqualHours | None = None
     confusions: dict[str, npt.NDArray[np.int64]] = field(default_factory=dict)
+    videos_curve: list[VideosPoint] = field(default_factory=list)
     curves: list[Curve] = field(default_factory=list)
     slices: list[Slice] = field(default_factory=list)
     importances: dict[str, dict[str, float]] = field(default_factory=dict)
@@ -69,6 +72,7 @@ class Page:
     champion: str
     confusion_lead: str
     pairs: Table
+    videos_lead: str
     hours_lead: str
     next_step: str
     protocol: list[tuple[str, str]]
@@ -111,8 +115,9 @@ def summarize(tables: StudyTables) -> Page:
         champion=champion,
         confusion_lead=_confusion_lead(tables, champion),
         pairs=EMPTY if confusion_KK is None else _pair_table(confusion_KK, tables.classes),
+        videos_lead=_videos_lead(champion, drawn.videos_curve),
         hours_lead=_hours_lead(tables, equal),
-        next_step=_next_step(tables, scores, curve, equal),
+        next_step=_next_step(tables, scores, drawn),
         protocol=protocol.protocol_rows(tables, _held_out(tables)) if ready else [],
         perturbations=protocol.perturbation_table(tables),
         swaps=protocol.swap_table(tables),
@@ -150,6 +155,7 @@ def _drawn(
             for arm in tables.arms
             if (finals["arm"] == arm).any()
         },
+        videos_curve=videos_curve(tables),
         curves=learning_curves(tables),
         slices=slices(tables),
         importances=importances(tables),
@@ -206,6 +212,16 @@ def _pair_table(confusion_KK: npt.NDArray[np.int64], classes: list[str]) -> Tabl
     return Table(columns, rows, "The worst pairs first; an answer is one video by one seed.")
 
 
+def _videos_lead(champion: str, points: list[VideosPoint]) -> str:
+    gain = last_doubling(points)
+    if gain is None:
+        return ""
+    fewest, last = points[0].num_videos, points[-1].num_videos
+    told = f"{champion} with the settings of its finals, trained on {fewest:,.0f} to {last:,.0f} "
+    told += "videos, whole groups, fewer by chance; every point is scored on the same test videos. "
+    return told + f"The last doubling brought {100 * gain:+.1f} points."
+
+
 def _hours_lead(tables: StudyTables, equal: EqualHours | None) -> str:
     if equal is None:
         return ""
@@ -217,9 +233,7 @@ def _hours_lead(tables: StudyTables, equal: EqualHours | None) -> str:
     return told + "it leads as well: equal hours would choose the same arm."
 
 
-def _next_step(
-    tables: StudyTables, scores: Scores, curve: pd.DataFrame, equal: EqualHours | None
-) -> str:
+def _next_step(tables: StudyTables, scores: Scores, drawn: Drawn) -> str:
     """Return the one thing that would most improve what the page can say."""
     metadata = _metadata(scores)
     if not scores.arms:
@@ -234,7 +248,14 @@ def _next_step(
             "Score more independent groups first: the intervals here are as wide as the groups are "
             "few; then more seeds (--profile full)."
         )
-    if equal is not None and _still_rising(curve, equal.at_full):
+    gain = last_doubling(drawn.videos_curve)
+    if gain is not None and gain > VIDEOS_GAIN:
+        return (
+            f"Label more videos: the last doubling of the training videos brought "
+            f"{100 * gain:.1f} points."
+        )
+    equal = drawn.equal
+    if equal is not None and _still_rising(drawn.curve, equal.at_full):
         return (
             f"Give the search more trials: {equal.at_full} still gained in the last third of its "
             "hours."

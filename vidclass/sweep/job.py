@@ -19,10 +19,12 @@ import torch
 from vidclass.data.frame_store import FrameStore
 from vidclass.data.manifest import read_manifest
 from vidclass.data.sampling import ClipDataset, FramePositions, Order, Window
+from vidclass.data.subset import share_of_groups
 from vidclass.data.transforms import Augment, BatchTransform
 from vidclass.home import store_folder, studies_folder
 from vidclass.models import create_model, model_entry
 from vidclass.sweep import predictions as files
+from vidclass.sweep.policy import FEWER_VIDEOS, share_of
 from vidclass.training import metrics
 from vidclass.training.checkpoints import CheckpointFolder
 from vidclass.training.config import TrainConfig
@@ -36,7 +38,7 @@ __all__ = ["Report", "build_model", "clip_dataset", "run_job", "transform_of"]
 Job = dict[str, Any]
 Report = Callable[[str, dict[str, Any]], None]
 
-SCORED_KINDS = frozenset({"final", "control"})
+SCORED_KINDS = frozenset({"final", "control", FEWER_VIDEOS})
 """Kinds of trial that see the test set, once, at their end."""
 PERTURBATIONS: tuple[Order, ...] = ("shuffled", "reversed", "frozen")
 
@@ -127,7 +129,10 @@ def _device() -> torch.device:
 
 def _data(job: Job, home: Path, split: str, *, order: Order | None = None) -> ClipDataset:
     store = _store(store_folder(home) / job["store_key"])
-    return clip_dataset(job, store, _split_table(job, home, split), order=order or _order(job))
+    table = _split_table(job, home, split)
+    if split == "train" and (share := share_of(job["variant"])) < 1.0:
+        table = share_of_groups(table, share, seed=job["seed"])
+    return clip_dataset(job, store, table, order=order or _order(job))
 
 
 def _folder(job: Job, home: Path, room: str) -> Path:

@@ -13,7 +13,7 @@ from vidclass.models.profile import Profile, profile
 from vidclass.report.comparisons import resolvable_difference, smallest_attainable_p
 from vidclass.sweep.load import LoadedStudy, trial_config
 from vidclass.sweep.points import sampler_name
-from vidclass.sweep.policy import DEPLOY_FOLD
+from vidclass.sweep.policy import DEPLOY_FOLD, FEWER_VIDEOS
 from vidclass.sweep.prepare import divide
 from vidclass.sweep.progress import planned_trials
 from vidclass.sweep.screen import duration
@@ -25,6 +25,8 @@ COARSE_POINTS = 10.0
 """A study that may not resolve this many points is told so before it starts (measurement.md 3)."""
 ASSUMED_GMACS_PER_S = 35.0
 """Training speed of one core (forward and backward, float32), for a first guess of the time."""
+UNKNOWN_ARM = ("deployment", FEWER_VIDEOS)
+"""Trainings of an arm that is chosen later; the largest arm stands for it in a plan."""
 BYTES_PER_PARAMETER = 16
 """A checkpoint to go on from holds weights and two moments; the best holds weights: float32."""
 
@@ -95,15 +97,15 @@ def _num_comparisons(spec: StudySpec) -> int:
 
 
 def _largest_arm(spec: StudySpec) -> str:
-    return max((arm.name for arm in spec.arms), key=lambda name: _num_parameters(spec, name))
+    return max((arm.name for arm in spec.arms), key=lambda name: _profile(spec, name).parameters)
 
 
 def _num_parameters(spec: StudySpec, arm: str) -> int:
-    return _profile(spec, arm if arm != "deployment" else _largest_arm(spec)).parameters
+    return _profile(spec, arm).parameters
 
 
 def _profile(spec: StudySpec, arm: str) -> Profile:
-    found = spec.arm(arm)
+    found = spec.arm(arm if arm not in UNKNOWN_ARM else _largest_arm(spec))
     params = {name: _middle(range_) for name, range_ in found.search.items()}
     config = trial_config(spec, found, params)
     return profile(config["model"], 10, **config["options"])
@@ -118,11 +120,7 @@ def _middle(range_: RangeSpec | list[object]) -> object:
 def _seconds(spec: StudySpec, trials: dict[str, int], num_train: int) -> float:
     """Return a first guess of the training time on one slot: 3 x forward for a step."""
     gmacs = sum(
-        count
-        * spec.budget.epochs
-        * num_train
-        * 3
-        * _profile(spec, arm if arm != "deployment" else _largest_arm(spec)).gmacs
+        count * spec.budget.epochs * num_train * 3 * _profile(spec, arm).gmacs
         for arm, count in trials.items()
     )
     return gmacs / ASSUMED_GMACS_PER_S
@@ -163,6 +161,10 @@ def plan_lines(loaded: LoadedStudy, home: Path) -> Iterator[str]:
             f"arm        {arm.name}: {arm.model}, searched {searched}; "
             f"{plan.trials[arm.name]} trainings of up to {spec.budget.epochs} epochs"
         )
+    if plan.trials[FEWER_VIDEOS]:
+        shares = ", ".join(f"{100 * share:g} %" for share in spec.finals.fewer_videos)
+        count = plan.trials[FEWER_VIDEOS]
+        yield f"fewer      {count} trainings of the champion on {shares} of its training groups"
     if plan.trials["deployment"]:
         yield f"deployment {plan.trials['deployment']} trainings of the champion on all data"
     yield (

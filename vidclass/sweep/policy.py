@@ -16,6 +16,7 @@ from vidclass.sweep.state import State, Trial
 
 __all__ = [
     "DEPLOY_FOLD",
+    "FEWER_VIDEOS",
     "Decision",
     "Finished",
     "Propose",
@@ -26,12 +27,17 @@ __all__ = [
     "decide_winner",
     "search_kind",
     "seed_of",
+    "share_of",
+    "share_variant",
     "should_stop",
     "worst_value",
 ]
 
 DEPLOY_FOLD = -1
 """The fold that holds all data and no test: only the deployment model is trained there."""
+FEWER_VIDEOS = "fewer_videos"
+"""Kind of the trainings of the champion on a part of the training groups."""
+SHARE_PREFIX = "videos_"
 
 
 @dataclass(frozen=True)
@@ -96,7 +102,7 @@ def decide(state: State, spec: StudySpec, *, worked_seconds: float = 0.0) -> Dec
     limit = _limit_reached(state, spec, worked_seconds)
     if limit:
         return Wait() if _alive(state) else Finished(limit)
-    for decisions in (_retries, _floors, _searches, _winners, _finals, _deployment):
+    for decisions in (_retries, _floors, _searches, _winners, _finals, _champion_and_after):
         for decision in decisions(state, spec):
             return decision
     return Wait() if _alive(state) else Finished("complete")
@@ -274,14 +280,35 @@ def _declaration(spec: StudySpec) -> dict[str, Any]:
     return {**content, "hash": digest}
 
 
-def _deployment(state: State, spec: StudySpec) -> Iterator[Decision]:
+def _champion_and_after(state: State, spec: StudySpec) -> Iterator[Decision]:
     wanted = len(spec.arms) * len(folds(state))
     if len(state.winners) < wanted:
         return
     if state.champion is None:
         yield from _champion(state, spec)
-    elif state.data["folds"] > 1:
-        yield from _deploy_on_all(state, spec, state.champion["arm"])
+        return
+    arm = state.champion["arm"]
+    yield from _with_fewer_videos(state, spec, arm)
+    if state.data["folds"] > 1:
+        yield from _deploy_on_all(state, spec, arm)
+
+
+def _with_fewer_videos(state: State, spec: StudySpec, arm: str) -> Iterator[Propose]:
+    for fold in folds(state):
+        winner = state.winners[arm, fold]
+        params = state.trials[winner["trial"]].params
+        for share in spec.finals.fewer_videos:
+            yield from _runs(state, spec, winner, FEWER_VIDEOS, share_variant(share), 1, params)
+
+
+def share_variant(share: float) -> str:
+    """Return the variant of a training on ``share`` of the training groups, as ``videos_0.25``."""
+    return f"{SHARE_PREFIX}{share:g}"
+
+
+def share_of(variant: str) -> float:
+    """Return the share of the training groups that ``variant`` is trained on; 1 is all."""
+    return float(variant.removeprefix(SHARE_PREFIX)) if variant.startswith(SHARE_PREFIX) else 1.0
 
 
 def _champion(state: State, spec: StudySpec) -> Iterator[Decision]:

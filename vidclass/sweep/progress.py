@@ -4,7 +4,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from statistics import median
 
-from vidclass.sweep.policy import DEPLOY_FOLD
+from vidclass.sweep.policy import DEPLOY_FOLD, FEWER_VIDEOS
 from vidclass.sweep.spec import StudySpec
 from vidclass.sweep.state import State, Trial
 
@@ -39,8 +39,8 @@ class Overview:
 def planned_trials(spec: StudySpec, num_folds: int, uses_order: dict[str, bool]) -> dict[str, int]:
     """Return the trainings of each arm: search, re-runs, finals, controls; deployment apart.
 
-    The deployment model's search belongs to one arm that is not known beforehand; it is counted
-    under the key ``deployment``.
+    The deployment model's search and the trainings on fewer videos belong to one arm that is not
+    known beforehand; they are counted under ``deployment`` and ``fewer_videos``.
     """
     profile = spec.resolved
     reruns = min(profile.rerun_top, profile.trials) * (profile.rerun_seeds - 1)
@@ -49,6 +49,7 @@ def planned_trials(spec: StudySpec, num_folds: int, uses_order: dict[str, bool])
     for arm in spec.arms:
         controls = profile.time_seeds if uses_order[arm.name] else 0
         counts[arm.name] = num_folds * (search + profile.final_seeds + controls)
+    counts[FEWER_VIDEOS] = num_folds * len(spec.finals.fewer_videos)
     counts["deployment"] = search + 1 if num_folds > 1 else 0
     return counts
 
@@ -60,7 +61,7 @@ def overview(state: State, spec: StudySpec, slots: int, uses_order: dict[str, bo
     groups: dict[str, list[Trial]] = defaultdict(list)
     for trial in state.trials.values():
         if trial.kind != "floors":
-            groups["deployment" if trial.fold == DEPLOY_FOLD else trial.arm].append(trial)
+            groups[_counted_under(trial)].append(trial)
     rows = [_row(arm, count, groups[arm]) for arm, count in planned.items() if count]
     return Overview(
         rows=rows,
@@ -70,6 +71,12 @@ def overview(state: State, spec: StudySpec, slots: int, uses_order: dict[str, bo
         seconds=state.seconds,
         seconds_left=seconds_left(state, spec, planned, slots),
     )
+
+
+def _counted_under(trial: Trial) -> str:
+    if trial.kind == FEWER_VIDEOS:
+        return FEWER_VIDEOS
+    return "deployment" if trial.fold == DEPLOY_FOLD else trial.arm
 
 
 def _row(arm: str, planned: int, trials: list[Trial]) -> ArmRow:
@@ -96,6 +103,7 @@ def _stage(state: State) -> str:
         "rerun": "re-runs",
         "final": "finals",
         "control": "value of time",
+        FEWER_VIDEOS: "fewer videos",
         "deploy_search": "deployment model",
         "deploy": "deployment model",
     }
@@ -113,10 +121,7 @@ def seconds_left(
     total = 0.0
     everyone: list[float] = []
     for arm, count in planned.items():
-        if arm == "deployment":
-            trials = [trial for trial in state.trials.values() if trial.fold == DEPLOY_FOLD]
-        else:
-            trials = [t for t in state.select(arm=arm) if t.fold != DEPLOY_FOLD]
+        trials = [t for t in state.trials.values() if _counted_under(t) == arm]
         times = [
             sum(
                 e.metrics.get(key) or 0.0
@@ -125,7 +130,7 @@ def seconds_left(
             for trial in trials
             for e in trial.epochs.values()
         ]
-        if not times and arm != "deployment" and count:
+        if not times and arm not in ("deployment", FEWER_VIDEOS) and count:
             return None
         everyone += times
         epochs_done = sum(

@@ -183,6 +183,9 @@ class FinalsSpec(_Spec):
     """Seeds of those, the search run counted."""
     time_seeds: int | None = Field(default=None, ge=0, le=50)
     """Seeds trained and tested on shuffled frames for the value of time; 0 leaves it out."""
+    fewer_videos: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = (0.25, 0.5)
+    """Shares of the training groups with which the champion is trained again, one seed a fold: what
+    more labelled videos would bring. An empty list leaves it out."""
     perturbations: bool = True
     """Whether finals are also tested on shuffled, reversed and frozen frames."""
 
