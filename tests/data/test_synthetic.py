@@ -115,9 +115,11 @@ def test_resume_makes_only_what_is_missing(made: Path, tmp_path: Path, labels_wr
 
 # A script without a guard around its call: workers must not run it again.
 SCRIPT = """
+import signal
 import sys
 from pathlib import Path
 from vidclass.data.synthetic import make_moving_shapes
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
 print("begun", flush=True)
 make_moving_shapes(Path(sys.argv[1]), "default", num_workers=2)
 """
