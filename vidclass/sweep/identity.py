@@ -7,6 +7,7 @@ from typing import Any
 import psutil
 import torch
 import yaml
+from pydantic import ValidationError
 
 import vidclass
 from vidclass.errors import UserError
@@ -14,6 +15,7 @@ from vidclass.home import write_aside
 from vidclass.sweep.engine import Engine
 from vidclass.sweep.ledger import SCHEMA_VERSION
 from vidclass.sweep.load import SHAPES_NO_RESULT, LoadedStudy, results_hash
+from vidclass.sweep.spec import StudySpec
 
 __all__ = ["check_identity", "hardware", "session_facts"]
 
@@ -27,7 +29,7 @@ def check_identity(engine: Engine, loaded: LoadedStudy) -> None:
     if not engine.state.started or engine.state.started["spec_hash"] == results_hash(loaded.spec):
         return
     now = _flat(loaded.spec.model_dump(mode="json"))
-    before = _flat(engine.state.spec)
+    before = _flat(_with_todays_fields(engine.state.spec))
     differing = [
         f"{key}: was {before.get(key)!r}, is {now.get(key)!r}"
         for key in sorted(now.keys() | before.keys())
@@ -86,6 +88,14 @@ def _cpu_name() -> str:
     except OSError:
         names = []
     return names[0] if names else platform.processor() or platform.machine()
+
+
+def _with_todays_fields(spec: dict[str, Any]) -> dict[str, Any]:
+    """Return a spec of a ledger with the fields that came later at their defaults."""
+    try:
+        return StudySpec.model_validate(spec).model_dump(mode="json")
+    except ValidationError:  # it has a field that is no more: that difference is told
+        return spec
 
 
 def _flat(value: Any, at: str = "") -> dict[str, Any]:

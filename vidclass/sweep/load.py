@@ -4,8 +4,6 @@ All mistakes of a file are told at once, each with its line.
 """
 
 import difflib
-import hashlib
-import json
 import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -19,11 +17,13 @@ from pydantic import ValidationError
 from vidclass.data.synthetic import PRESETS
 from vidclass.errors import UserError, UserErrors, raise_collected
 from vidclass.models import model_entry
+from vidclass.sweep.hashing import SHAPES_NO_RESULT, results_hash
 from vidclass.sweep.mistakes import line_numbers, line_of, told
 from vidclass.sweep.spec import ArmSpec, RangeSpec, StudySpec
 from vidclass.training.config import TrainConfig
 
 __all__ = [
+    "SHAPES_NO_RESULT",
     "LoadedStudy",
     "find_study",
     "load_study_file",
@@ -32,8 +32,6 @@ __all__ = [
     "trial_config",
 ]
 
-SHAPES_NO_RESULT = ("slots", "title", "budget.hours", "budget.failures", "budget.retries")
-"""Fields that may change while a study goes on: how it is run and when it gives up."""
 FROM_COMMAND_LINE = "--data"
 """Source of a study that has no videos of its own."""
 SMOKE = {
@@ -188,18 +186,6 @@ def parse_study(
         raise UserErrors(told(error, lines, source)) from None
     raise_collected(list(_cross_checks(spec, lines, source)))
     return spec
-
-
-def results_hash(spec: StudySpec) -> str:
-    """Return the hash of the fields that shape results: all but ``SHAPES_NO_RESULT``."""
-    content = spec.model_dump(mode="json")
-    for dotted in SHAPES_NO_RESULT:
-        *path, last = dotted.split(".")
-        place = content
-        for part in path:
-            place = place[part]
-        del place[last]
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def trial_config(spec: StudySpec, arm: ArmSpec, params: dict[str, Any]) -> dict[str, Any]:
