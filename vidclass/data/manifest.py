@@ -1,5 +1,6 @@
 """The manifest: one row a video, from which everything else is read."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,13 +9,19 @@ import pandas as pd
 from vidclass.home import write_aside
 
 __all__ = [
+    "ANNOTATION_COLUMNS",
     "MANIFEST_COLUMNS",
     "PROBE_COLUMNS",
+    "SEGMENT_COLUMNS",
     "STATUS_OK",
     "STATUS_QUARANTINED",
     "Dataset",
+    "group_columns",
+    "new_annotations",
     "new_manifest",
+    "published_columns",
     "read_manifest",
+    "segments",
     "usable",
     "write_manifest",
 ]
@@ -37,7 +44,13 @@ MANIFEST_COLUMNS = (
     "status",
     "reason",
 )
-_NUMBERS = {**dict.fromkeys(PROBE_COLUMNS, "float64"), "size_bytes": "float64"}
+SEGMENT_COLUMNS = ("start_s", "end_s")
+"""Optional: only this part of the file is the video; empty means from its begin, to its end."""
+ANNOTATION_COLUMNS = ("video_id", "start_s", "end_s", "label", "subject", "annotator")
+
+_PUBLISHED = re.compile(r"split_([1-9]\d*)")
+_NUMBERS = (*PROBE_COLUMNS, "size_bytes", *SEGMENT_COLUMNS)
+_TEXTS = ("label", "split", "content_hash", "reason")
 
 
 @dataclass(frozen=True)
@@ -46,29 +59,74 @@ class Dataset:
 
     Attributes:
         root: the folder that video ids are relative to.
-        manifest: one row a video, columns ``MANIFEST_COLUMNS``; not probed yet.
+        manifest: one row a video, not probed yet: ``MANIFEST_COLUMNS``, then perhaps
+            ``SEGMENT_COLUMNS``, published splits (``split_1``, ...) and further group columns.
         groups_known: False when no group was given, so that each file is its own group.
+        annotations: interval labels, columns ``ANNOTATION_COLUMNS``; labels may overlap, and a
+            point event ends where it starts. None where labels are of whole videos.
+        class_names: all classes in their own order, where the data set states it.
+        warnings: what the user should know but need not mend.
     """
 
     root: Path
     manifest: pd.DataFrame
     groups_known: bool
+    annotations: pd.DataFrame | None = None
+    class_names: tuple[str, ...] | None = None
+    warnings: tuple[str, ...] = ()
 
 
 def new_manifest(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return ``rows`` (video_id, path, label, group, split) as a manifest, sorted by id."""
-    manifest = rows.reindex(columns=list(MANIFEST_COLUMNS)).astype(_NUMBERS)
-    for column in ("label", "split", "content_hash", "reason"):
-        values = manifest[column].astype(object)
-        manifest[column] = values.where(values.notna(), None)
+    """Return ``rows`` as a manifest, sorted by id; columns that are not known are kept as text.
+
+    Args:
+        rows: ``video_id``, ``path``, ``label``, ``group``, ``split``, perhaps ``start_s`` and
+            ``end_s`` (dropped where they say nothing), published splits and group columns.
+    """
+    segmented = [
+        name for name in SEGMENT_COLUMNS if name in rows.columns and rows[name].notna().any()
+    ]
+    further = [
+        str(name) for name in rows.columns if name not in (*MANIFEST_COLUMNS, *SEGMENT_COLUMNS)
+    ]
+    manifest = rows.reindex(columns=[*MANIFEST_COLUMNS, *segmented, *further])
     manifest["status"] = STATUS_OK
-    return manifest.sort_values("video_id", ignore_index=True)
+    return _typed(manifest).sort_values("video_id", ignore_index=True)
+
+
+def new_annotations(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return ``rows`` (video_id, start_s, end_s, label) as annotations, sorted by video and time.
+
+    ``subject`` and ``annotator`` may be absent; they are then None.
+    """
+    annotations = rows.reindex(columns=list(ANNOTATION_COLUMNS))
+    annotations = annotations.astype({"start_s": "float64", "end_s": "float64"})
+    _none_for_absent(annotations, ("label", "subject", "annotator"))
+    order = ["video_id", "start_s", "end_s", "label"]
+    return annotations.sort_values(order, kind="stable", ignore_index=True)
 
 
 def usable(manifest: pd.DataFrame) -> pd.DataFrame:
     """Return the rows that can be trained on or scored: not quarantined, with a label."""
     kept = (manifest["status"] == STATUS_OK) & manifest["label"].notna()
     return manifest[kept].reset_index(drop=True)
+
+
+def segments(manifest: pd.DataFrame) -> pd.DataFrame:
+    """Return ``start_s`` and ``end_s`` of each row; empty (NaN) where the whole file is meant."""
+    return manifest.reindex(columns=list(SEGMENT_COLUMNS)).astype("float64")
+
+
+def published_columns(manifest: pd.DataFrame) -> dict[int, str]:
+    """Return the columns that hold the splits published with a data set, by their number."""
+    found = {str(name): _PUBLISHED.fullmatch(str(name)) for name in manifest.columns}
+    return {int(match.group(1)): name for name, match in found.items() if match}
+
+
+def group_columns(manifest: pd.DataFrame) -> list[str]:
+    """Return the names of the further group columns: animal, session, day, camera, ..."""
+    known = {*MANIFEST_COLUMNS, *SEGMENT_COLUMNS, *published_columns(manifest).values()}
+    return [str(name) for name in manifest.columns if name not in known]
 
 
 def write_manifest(manifest: pd.DataFrame, path: Path) -> None:
@@ -79,8 +137,19 @@ def write_manifest(manifest: pd.DataFrame, path: Path) -> None:
 
 def read_manifest(path: Path) -> pd.DataFrame:
     """Read what :func:`write_manifest` wrote."""
-    manifest = pd.read_parquet(path)
-    for column in ("label", "split", "content_hash", "reason"):
-        values = manifest[column].astype(object)
-        manifest[column] = values.where(values.notna(), None)
+    return _typed(pd.read_parquet(path))
+
+
+def _typed(manifest: pd.DataFrame) -> pd.DataFrame:
+    """Return ``manifest`` with floats in its number columns and None where a text is absent."""
+    numbers = [name for name in _NUMBERS if name in manifest.columns]
+    manifest = manifest.astype(dict.fromkeys(numbers, "float64"))
+    further = [*published_columns(manifest).values(), *group_columns(manifest)]
+    _none_for_absent(manifest, (*_TEXTS, *further))
     return manifest
+
+
+def _none_for_absent(table: pd.DataFrame, columns: tuple[str, ...]) -> None:
+    for column in columns:
+        values = table[column].astype(object)
+        table[column] = values.where(values.notna(), None)
