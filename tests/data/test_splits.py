@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from vidclass.data.leakage import check_leakage
 from vidclass.data.manifest import new_manifest
-from vidclass.data.splits import check_leakage, deployment_split, make_splits, split_hash
+from vidclass.data.splits import deployment_split, make_splits, split_hash
 from vidclass.errors import UserErrors
 
 

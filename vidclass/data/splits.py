@@ -1,8 +1,9 @@
-"""Grouped, stratified, seeded splits, and the check that nothing leaks between them.
+"""Grouped, stratified, seeded splits.
 
 The unit of independence is the group (an animal, a recording, a source film): a group is never in
-two splits of one fold. A *fold* is one division of all videos; a *split* is a part of it, named
-``train``, ``valid`` or ``test``. Pure functions of (manifest, arguments, seed).
+two splits of one fold, and no split is ever made by frame. A *fold* is one division of all videos;
+a *split* is a part of it, named ``train``, ``valid`` or ``test``. Pure functions of (manifest,
+arguments, seed).
 """
 
 import hashlib
@@ -13,22 +14,32 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from vidclass.data.allocation import divide_groups
 from vidclass.data.manifest import usable
 from vidclass.errors import UserError, raise_collected
 
 __all__ = [
+    "DEPLOY_FOLD",
     "FEW_GROUPS",
+    "LEAVE_ONE_OUT",
     "SPLITS",
-    "check_leakage",
+    "Folds",
+    "check_classes",
     "deployment_split",
     "make_splits",
     "split_hash",
+    "valid_from_train",
 ]
 
 SPLITS = ("train", "valid", "test")
 FEW_GROUPS = 30  # below, one test split is too small to be significant (measurement.md 3)
 AUTO_FOLDS = 5
+LEAVE_ONE_OUT = "leave_one_group_out"
+DEPLOY_FOLD = -1
+"""The fold that holds all data and no test: only the deployment model is trained there."""
 _OUTER, _INNER, _DEPLOYMENT = range(3)
+
+Folds = int | Literal["auto", "leave_one_group_out"] | None
 
 
 def make_splits(
@@ -36,8 +47,9 @@ def make_splits(
     *,
     valid_share: float,
     test_share: float,
-    folds: int | Literal["auto"] | None,
+    folds: Folds,
     seed: int,
+    balance: Sequence[str] = (),
 ) -> pd.DataFrame:
     """Divide the usable videos of ``manifest``.
 
@@ -49,8 +61,10 @@ def make_splits(
         valid_share: share of the videos that are not test, for validation.
         test_share: share of all videos for test; only where there is one fold.
         folds: outer folds, in which every video is test exactly once; None for one split;
-            ``auto`` for 5 folds under 30 groups, else one split.
+            ``auto`` for 5 folds under 30 groups, else one split; ``leave_one_group_out`` for one
+            fold a group.
         seed: the same seed gives the same splits.
+        balance: further columns that are balanced within classes.
 
     Returns:
         Rows of ``video_id``, ``fold`` (0..F-1) and ``split``, sorted by fold and id.
@@ -60,39 +74,36 @@ def make_splits(
             classes with fewer groups than the splits need.
     """
     videos = usable(manifest)
-    _check_arguments(videos, valid_share, test_share, folds)
+    _check_arguments(videos, valid_share, test_share, folds, balance)
     if videos["split"].notna().all():
-        return _given_splits(videos, valid_share, seed)
-    num_folds = folds
+        result = _given_splits(videos, valid_share, seed, balance)
+        check_classes(result, videos)
+        return result
     if folds == "auto":
-        num_folds = AUTO_FOLDS if videos["group"].nunique() < FEW_GROUPS else None
-    if num_folds is None:
+        folds = AUTO_FOLDS if videos["group"].nunique() < FEW_GROUPS else None
+    if folds is None:
         # Shares are of all videos for test, and of the rest for validation, as in a fold.
         rest = 1 - test_share
         shares = [rest * (1 - valid_share), rest * valid_share, test_share]
         _check_groups(videos, 3, "train, valid and test each need one")
-        part = _divide(videos, shares, _generator(seed, _OUTER, 0))
+        part = divide_groups(videos, shares, _generator(seed, _OUTER, 0), balance=balance)
         splits = [_fold(videos, np.array(SPLITS, dtype=object)[part], 0)]
     else:
-        num_folds = int(num_folds)
-        # Outside the test fold, train and valid need a group each: of two folds, each needs two.
-        least = 2 if num_folds == 2 else 1
-        _check_groups(
-            videos, num_folds * least, f"{num_folds} folds need {least} each, for train and valid"
-        )
-        shares = [1 / num_folds] * num_folds
-        part = _divide(videos, shares, _generator(seed, _OUTER, 0), least)
+        part = _test_fold(videos, folds, seed, balance)
         splits = []
-        for fold in range(num_folds):
+        for fold in range(int(part.max()) + 1):
             names = np.full(len(videos), "test", dtype=object)
-            names[part != fold] = _train_valid(videos[part != fold], valid_share, seed, fold)
+            rest_of = videos[part != fold]
+            names[part != fold] = valid_from_train(rest_of, valid_share, seed, fold, balance)
             splits.append(_fold(videos, names, fold))
     result = pd.concat(splits, ignore_index=True)
-    _check_classes(result, videos)
+    check_classes(result, videos)
     return result
 
 
-def deployment_split(manifest: pd.DataFrame, valid_share: float, seed: int) -> pd.DataFrame:
+def deployment_split(
+    manifest: pd.DataFrame, valid_share: float, seed: int, balance: Sequence[str] = ()
+) -> pd.DataFrame:
     """Divide all usable videos into train and valid, with no test: for the model that is shipped.
 
     Raises:
@@ -101,40 +112,41 @@ def deployment_split(manifest: pd.DataFrame, valid_share: float, seed: int) -> p
     videos = usable(manifest)
     raise_collected(_share_errors(valid_share=valid_share))
     _check_groups(videos, 2, "train and valid each need one")
-    part = _divide(videos, [1 - valid_share, valid_share], _generator(seed, _DEPLOYMENT, 0))
+    shares = [1 - valid_share, valid_share]
+    part = divide_groups(videos, shares, _generator(seed, _DEPLOYMENT, 0), balance=balance)
     return _fold(videos, np.array(["train", "valid"], dtype=object)[part], 0)
 
 
-def check_leakage(splits: pd.DataFrame, manifest: pd.DataFrame) -> None:
-    """Check that no group and no file content is in two splits of one fold.
+def valid_from_train(
+    videos: pd.DataFrame, valid_share: float, seed: int, fold: int, balance: Sequence[str] = ()
+) -> npt.NDArray[np.object_]:
+    """Return ``train`` or ``valid`` for each of ``videos``, none of which is test in ``fold``."""
+    shares = [1 - valid_share, valid_share]
+    part = divide_groups(videos, shares, _generator(seed, _INNER, fold), balance=balance)
+    names: npt.NDArray[np.object_] = np.array(["train", "valid"], dtype=object)[part]
+    return names
+
+
+def check_classes(splits: pd.DataFrame, videos: pd.DataFrame) -> None:
+    """Check that each class can be learned and tuned: it is in train and valid of every fold.
 
     Raises:
-        UserErrors: naming each group, and each set of files with equal content.
+        UserErrors: naming each class that is missing, with split and fold.
     """
-    columns = manifest[["video_id", "group", "content_hash"]]
-    joined = splits.merge(columns, on="video_id", how="left", validate="many_to_one")
+    labelled = splits.merge(videos[["video_id", "label"]], on="video_id")
+    classes = set(labelled["label"])
+    present = labelled.groupby(["fold", "split"])["label"].agg(set)
     errors = []
-    for key, told, remedy in (
-        ("group", "group", "give these videos one split, or correct their group"),
-        ("content_hash", "content", "remove the copies, or give the copies one group"),
-    ):
-        known = joined[joined[key].notna()]
-        shared = known.groupby(["fold", key])["split"].nunique()
-        leaks: dict[object, set[object]] = {}
-        for fold, value in shared[shared > 1].index:
-            leaks.setdefault(value, set()).add(fold)
-        for value, leak_folds in sorted(leaks.items(), key=lambda leak: str(leak[0])):
-            fold = min(leak_folds, key=str)
-            rows = known[(known["fold"] == fold) & (known[key] == value)]
-            files = [f"{row.video_id} ({row.split})" for row in rows.itertuples()]
-            shown = ", ".join(files[:4]) + (", ..." if len(files) > 4 else "")
-            name = f"group {value}" if key == "group" else f"content {str(value)[:12]}"
-            rule = (
-                f"a {told} is in one split of a fold"
-                if key == "group"
-                else ("files with equal content are in one split of a fold")
-            )
-            errors.append(UserError(rule, f"{name} in fold {fold}: {shown}", remedy))
+    for fold in sorted(labelled["fold"].unique()):
+        for name in ("train", "valid"):
+            for label in sorted(classes - present.get((fold, name), set())):
+                errors.append(
+                    UserError(
+                        "each class is in train and in valid of every fold",
+                        f"class {label} is not in {name} of fold {fold}",
+                        "more groups of that class, fewer folds, or another seed",
+                    )
+                )
     raise_collected(errors)
 
 
@@ -142,6 +154,28 @@ def split_hash(splits: pd.DataFrame) -> str:
     """Return a hash of who is where; independent of the order of rows."""
     lines = sorted(f"{row.fold}\0{row.video_id}\0{row.split}" for row in splits.itertuples())
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:20]
+
+
+def _test_fold(
+    videos: pd.DataFrame,
+    folds: int | Literal["leave_one_group_out"],
+    seed: int,
+    balance: Sequence[str],
+) -> npt.NDArray[np.int64]:
+    """Return the fold in which each video is test."""
+    if folds == LEAVE_ONE_OUT:
+        _check_groups(videos, 3, "one is held out, and train and valid each need one")
+        codes: npt.NDArray[np.int64] = pd.factorize(videos["group"].astype(str), sort=True)[0]
+        return codes
+    num_folds = int(folds)
+    # Outside the test fold, train and valid need a group each: of two folds, each needs two.
+    least = 2 if num_folds == 2 else 1
+    _check_groups(
+        videos, num_folds * least, f"{num_folds} folds need {least} each, for train and valid"
+    )
+    shares = [1 / num_folds] * num_folds
+    generator = _generator(seed, _OUTER, 0)
+    return divide_groups(videos, shares, generator, least=least, balance=balance)
 
 
 def _fold(videos: pd.DataFrame, names: npt.NDArray[np.object_], fold: int) -> pd.DataFrame:
@@ -154,67 +188,15 @@ def _generator(seed: int, *purpose: int) -> np.random.Generator:
     return np.random.Generator(np.random.Philox(key))
 
 
-def _train_valid(
-    videos: pd.DataFrame, valid_share: float, seed: int, fold: int
-) -> npt.NDArray[np.object_]:
-    part = _divide(videos, [1 - valid_share, valid_share], _generator(seed, _INNER, fold))
-    return np.array(["train", "valid"], dtype=object)[part]
-
-
-def _divide(
-    videos: pd.DataFrame,
-    shares: Sequence[float],
-    generator: np.random.Generator,
-    least: int = 1,
-) -> npt.NDArray[np.int64]:
-    """Give each group one part, so that each class fills each part by its share.
-
-    Greedy: the largest group first (ties at random), into the part that most lacks its classes:
-    where it lowers the squared distance to the wished counts most. Where the groups left of a
-    class are only just enough to give each part ``least`` of them, the group goes to a part that
-    still lacks some.
-
-    Returns:
-        The part of each row of ``videos``, ``[N]``.
-    """
-    classes, class_N = np.unique(videos["label"].astype(str), return_inverse=True)
-    groups, group_N = np.unique(videos["group"].astype(str), return_inverse=True)
-    counts_GK = np.zeros((len(groups), len(classes)))
-    np.add.at(counts_GK, (group_N, class_N), 1)
-    target_PK = np.outer(shares, counts_GK.sum(axis=0))
-    filled_PK = np.zeros_like(target_PK)
-    held_PK = np.zeros_like(target_PK)  # groups
-    left_K = (counts_GK > 0).sum(axis=0)
-    part_G = np.zeros(len(groups), dtype=np.int64)
-    shuffled = generator.permutation(len(groups))
-    for group in shuffled[np.argsort(-counts_GK[shuffled].sum(axis=1), kind="stable")]:
-        count_K = counts_GK[group]
-        has_K = count_K > 0
-        lacks_PK = np.maximum(least - held_PK, 0)
-        tight_K = has_K & (left_K <= lacks_PK.sum(axis=0))
-        needed_P = ((lacks_PK > 0) & tight_K).sum(axis=1)
-        rise_PK = (2 * (filled_PK - target_PK) + count_K) * count_K / counts_GK.sum(axis=0)
-        candidates = np.flatnonzero(needed_P == needed_P.max())
-        rise_C = rise_PK.sum(axis=1)[candidates]
-        best = candidates[rise_C <= rise_C.min() + 1e-9]
-        part = int(best[generator.integers(len(best))])
-        part_G[group] = part
-        filled_PK[part] += count_K
-        held_PK[part] += has_K
-        left_K = left_K - has_K
-    result: npt.NDArray[np.int64] = part_G[group_N]
-    return result
-
-
-def _given_splits(videos: pd.DataFrame, valid_share: float, seed: int) -> pd.DataFrame:
+def _given_splits(
+    videos: pd.DataFrame, valid_share: float, seed: int, balance: Sequence[str]
+) -> pd.DataFrame:
     names = videos["split"].to_numpy(dtype=object).copy()
     if "valid" not in names:
         is_train = names == "train"
         _check_groups(videos[is_train], 2, "valid is taken from train, and each needs one")
-        names[is_train] = _train_valid(videos[is_train], valid_share, seed, 0)
-    result = _fold(videos, names, 0)
-    _check_classes(result, videos)
-    return result
+        names[is_train] = valid_from_train(videos[is_train], valid_share, seed, 0, balance)
+    return _fold(videos, names, 0)
 
 
 def _share_errors(**shares: float) -> list[UserError]:
@@ -229,17 +211,27 @@ def _check_arguments(
     videos: pd.DataFrame,
     valid_share: float,
     test_share: float,
-    folds: int | Literal["auto"] | None,
+    folds: Folds,
+    balance: Sequence[str],
 ) -> None:
     errors = _share_errors(valid_share=valid_share, test_share=test_share)
-    if folds not in ("auto", None) and (not isinstance(folds, int) or folds < 2):
-        errors.append(
-            UserError("folds is auto, none or a whole number from 2 up", folds, "folds: auto")
-        )
+    if folds not in ("auto", LEAVE_ONE_OUT, None) and (not isinstance(folds, int) or folds < 2):
+        rule = f"folds is auto, {LEAVE_ONE_OUT}, none or a whole number from 2 up"
+        errors.append(UserError(rule, folds, "folds: auto"))
+    for name in balance:
+        if name not in videos.columns:
+            rule = "splits are balanced over columns of the data set"
+            errors.append(UserError(rule, name, f"one of: {', '.join(videos.columns)}"))
     if not len(videos):
         errors.append(
             UserError("a split needs labelled videos that decode", "none", "check the manifest")
         )
+    raise_collected([*errors, *_given_errors(videos)])
+
+
+def _given_errors(videos: pd.DataFrame) -> list[UserError]:
+    """Return the mistakes of a column ``split`` that the data set itself has."""
+    errors = []
     given = videos["split"]
     if given.notna().any() and not given.notna().all():
         missing = videos.loc[given.isna(), "video_id"]
@@ -259,7 +251,7 @@ def _check_arguments(
                 "given splits hold train and test", sorted(set(given)), "add the missing split"
             )
         )
-    raise_collected(errors)
+    return errors
 
 
 def _check_groups(videos: pd.DataFrame, needed: int, why: str) -> None:
@@ -276,21 +268,3 @@ def _check_groups(videos: pd.DataFrame, needed: int, why: str) -> None:
             if count < needed
         ]
     )
-
-
-def _check_classes(splits: pd.DataFrame, videos: pd.DataFrame) -> None:
-    """Raise where a fold cannot be learned or tuned: a class is missing from its train or valid."""
-    labelled = splits.merge(videos[["video_id", "label"]], on="video_id")
-    classes = set(videos["label"])
-    errors = []
-    for fold, rows in labelled.groupby("fold"):
-        for name in ("train", "valid"):
-            for label in sorted(classes - set(rows.loc[rows["split"] == name, "label"])):
-                errors.append(
-                    UserError(
-                        "each class is in train and in valid of every fold",
-                        f"class {label} is not in {name} of fold {fold}",
-                        "more groups of that class, fewer folds, or another seed",
-                    )
-                )
-    raise_collected(errors)

@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from vidclass.data.splits import check_leakage
+from vidclass.data.leakage import check_leakage
 from vidclass.errors import UserErrors
 from vidclass.report.collect import StudyTables
 from vidclass.report.cost import arm_costs

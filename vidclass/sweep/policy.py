@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from vidclass.data.splits import DEPLOY_FOLD
 from vidclass.models import model_entry
 from vidclass.sweep.spec import StudySpec
 from vidclass.sweep.state import State, Trial
@@ -33,8 +34,6 @@ __all__ = [
     "worst_value",
 ]
 
-DEPLOY_FOLD = -1
-"""The fold that holds all data and no test: only the deployment model is trained there."""
 FEWER_VIDEOS = "fewer_videos"
 """Kind of the trainings of the champion on a part of the training groups."""
 SHARE_PREFIX = "videos_"

@@ -9,14 +9,14 @@ from typing import Any
 import pandas as pd
 
 from vidclass.data.frame_store import FrameStore
+from vidclass.data.leakage import check_leakage
 from vidclass.data.manifest import usable, write_manifest
 from vidclass.data.pipeline import Progress, prepare
 from vidclass.data.readers import list_readers, read_dataset
-from vidclass.data.splits import check_leakage, deployment_split, make_splits, split_hash
+from vidclass.data.splits import DEPLOY_FOLD, deployment_split, make_splits, split_hash
 from vidclass.errors import UserError
 from vidclass.home import store_folder, write_aside
 from vidclass.sweep.engine import Engine
-from vidclass.sweep.policy import DEPLOY_FOLD
 from vidclass.sweep.spec import DataSpec
 
 __all__ = ["check_source", "content_hash", "divide", "prepare_data"]

@@ -21,9 +21,10 @@ def command(
 ) -> None:
     """Open every video; tell classes, groups, what does not open and why, and how it divides."""
     from vidclass.data.check import describe_classes, describe_splits, probed
+    from vidclass.data.leakage import check_leakage
     from vidclass.data.manifest import STATUS_QUARANTINED
     from vidclass.data.readers import read_dataset
-    from vidclass.data.splits import check_leakage, make_splits
+    from vidclass.data.splits import make_splits
 
     dataset = read_dataset(source, home=home(), group_pattern=group_pattern)
     manifest = probed(dataset, tell_progress)
