@@ -74,8 +74,9 @@ class UsualTrial:
         self.config = TrainConfig.model_validate(job["config"]["train"])
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         entry = model_entry(job["config"]["model"])
+        pixels = entry.normalisation(entry.options.model_validate(job["config"]["options"]))
         self.transform = BatchTransform(
-            entry.mean, entry.std, Augment.model_validate(job["augment"])
+            pixels.mean, pixels.std, Augment.model_validate(job["augment"])
         )
         model = create_model(job["config"]["model"], job["num_classes"], **job["config"]["options"])
         initialise(model, self.config.init)

@@ -1,13 +1,16 @@
 """Models by name: ``create_model``, ``list_models``, ``model_entry`` and ``register_model``.
 
-A model maps clips ``x_BTCHW`` to ``logits_BK``.
+A model maps clips ``x_BTCHW``, or the features ``f_BTD`` of their frames, to ``logits_BK``.
 """
 
 from vidclass.models import fusion  # noqa: F401 - registers the models that come with vidclass
 from vidclass.models.registry import (
+    FeatureSource,
     ModelEntry,
     ModelOptions,
+    Normalisation,
     check_clips,
+    check_features,
     create_model,
     list_models,
     model_entry,
@@ -16,9 +19,12 @@ from vidclass.models.registry import (
 )
 
 __all__ = [
+    "FeatureSource",
     "ModelEntry",
     "ModelOptions",
+    "Normalisation",
     "check_clips",
+    "check_features",
     "create_model",
     "list_models",
     "model_entry",

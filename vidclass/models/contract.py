@@ -1,6 +1,6 @@
 """What every registered model must hold, a user's own included (``vidclass models test NAME``).
 
-Legend: B clips, T frames, C colours, H height, W width, K classes.
+Legend: B clips, T frames, C colours, H height, W width, D features, K classes.
 """
 
 from collections.abc import Callable, Iterator
@@ -12,7 +12,6 @@ from torch import nn
 from vidclass.data.sampling import FramePositions
 from vidclass.errors import UserError, UserErrors
 from vidclass.models.registry import (
-    NUM_COLOURS,
     ModelEntry,
     ModelOptions,
     create_model,
@@ -39,12 +38,7 @@ class _Case:
         self.entry = entry
         self.options = options
         self.positions: FramePositions = entry.frame_positions(options.window_frames, options)
-        self.input_shape = (
-            self.positions.num_frames,
-            NUM_COLOURS,
-            options.input_size,
-            options.input_size,
-        )
+        self.input_shape = entry.input_shape(options)
 
     def build(self, seed: int = 0) -> nn.Module:
         """Return the model as ``create_model`` makes it under a seed."""
@@ -52,9 +46,11 @@ class _Case:
         return create_model(self.entry.name, NUM_CLASSES, **self.options.model_dump())
 
     def clips(self, batch: int = BATCH) -> torch.Tensor:
-        """Return ``x_BTCHW`` as training gives it: a permuted view of ``x_BTHWC``."""
-        frames, colours, height, width = self.input_shape
+        """Return ``f_BTD``, or ``x_BTCHW`` as training gives it: a permuted view of ``x_BTHWC``."""
         generator = torch.Generator().manual_seed(1)
+        if len(self.input_shape) == 2:
+            return torch.randn(batch, *self.input_shape, generator=generator)
+        frames, colours, height, width = self.input_shape
         x_BTHWC = torch.randn(batch, frames, height, width, colours, generator=generator)
         return x_BTHWC.permute(0, 1, 4, 2, 3)
 
@@ -199,13 +195,17 @@ def _same_seed_same_model(case: _Case) -> Iterator[Failure]:
 
 
 def _other_shapes_are_refused(case: _Case) -> Iterator[Failure]:
-    frames, colours, height, width = case.input_shape
+    frames, *frame = case.input_shape
     wrong = {
-        "a frame more": (frames + 1, colours, height, width),
-        "a colour more": (frames, colours + 1, height, width),
-        "another size": (frames, colours, height + 8, width + 8),
-        "no time axis": (colours, height, width),
+        "a frame more": (frames + 1, *frame),
+        "no time axis": tuple(frame),
     }
+    if len(frame) == 1:
+        wrong["a feature more"] = (frames, frame[0] + 1)
+    else:
+        colours, height, width = frame
+        wrong["a colour more"] = (frames, colours + 1, height, width)
+        wrong["another size"] = (frames, colours, height + 8, width + 8)
     model = case.build().eval()
     for what, shape in wrong.items():
         try:
@@ -218,7 +218,8 @@ def _other_shapes_are_refused(case: _Case) -> Iterator[Failure]:
             told = "no error"
         yield (
             f"{told} for {what}",
-            "begin forward with vidclass.models.check_clips(x, num_frames=..., input_size=...)",
+            "begin forward with vidclass.models.check_clips(x, num_frames=..., input_size=...), or "
+            "check_features(f, num_frames=..., num_features=...)",
         )
 
 

@@ -150,17 +150,19 @@ def show_model(name: str, num_classes: int = EXAMPLE_CLASSES, **options: Any) ->
 
 def _costs_text(entry: ModelEntry, costs: Profile) -> str:
     window = costs.options["window_frames"]
-    positions = entry.frame_positions(window, entry.options.model_validate(costs.options))
+    options = entry.options.model_validate(costs.options)
+    positions = entry.frame_positions(window, options)
     seen = (
         f"one frame of {window}, drawn a clip"
         if positions.random
         else f"frames {', '.join(map(str, positions.indices))} of {window}"
     )
     size = costs.options["input_size"]
+    pixels = entry.normalisation(options)
     return (
-        f"Sees {seen}, at {size} x {size} px, (x - mean) / std with mean {entry.mean} and std "
-        f"{entry.std}. The order of the frames {'matters' if entry.uses_order else 'cannot matter'}"
-        f". With {costs.num_classes} classes: {costs.parameters:,} parameters "
+        f"Sees {seen}, at {size} x {size} px, (x - mean) / std with mean {pixels.mean} and std "
+        f"{pixels.std}. "
+        f"The order of the frames {'matters' if entry.uses_order else 'cannot matter'}. With {costs.num_classes} classes: {costs.parameters:,} parameters "
         f"({costs.parameters_counted_as_keras:,} as Keras counts), {costs.gmacs:.4g} GMACs a clip, "
         f"{costs.activation_mib:.4g} MiB of activations a clip in training, "
         f"{costs.weight_mib:.4g} MiB of weights."

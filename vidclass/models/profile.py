@@ -13,7 +13,6 @@ from torch.utils.flop_counter import FlopCounterMode
 from vidclass.errors import UserError, UserErrors
 from vidclass.models.norms import LocalResponseNorm
 from vidclass.models.registry import (
-    NUM_COLOURS,
     create_model,
     model_entry,
     validate_options,
@@ -42,7 +41,8 @@ class Profile:
         weight_mib: MiB of the float32 weights; training holds them about four times (gradient and
             two moments).
         num_frames: frames of a clip that the model sees (T).
-        input_shape: ``[T, C, H, W]`` of one clip.
+        input_shape: ``[T, C, H, W]`` of one clip, or ``[T, D]`` where the model takes features;
+            what their backbone costs, once a frame, is then not counted.
     """
 
     name: str
@@ -54,7 +54,7 @@ class Profile:
     activation_mib: float
     weight_mib: float
     num_frames: int
-    input_shape: tuple[int, int, int, int]
+    input_shape: tuple[int, ...]
 
 
 def profile(name: str, num_classes: int, **options: Any) -> Profile:
@@ -66,13 +66,13 @@ def profile(name: str, num_classes: int, **options: Any) -> Profile:
         UserErrors: for every unknown option and wrong value, all at once.
     """
     checked = validate_options(name, options)
-    num_frames = model_entry(name).num_frames(checked)
-    shape = (num_frames, NUM_COLOURS, checked.input_size, checked.input_size)
+    entry = model_entry(name)
+    shape = entry.input_shape(checked)
     try:
         with torch.device("meta"):
             model = create_model(name, num_classes, **options)
-            x_BTCHW = torch.empty(BATCH, *shape)
-        flops, kept_bytes = _forward_costs(model, x_BTCHW)
+            clips = torch.empty(BATCH, *shape)
+        flops, kept_bytes = _forward_costs(model, clips)
     except (UserError, UserErrors):
         raise
     except Exception as error:  # a plug-in may raise anything
@@ -91,7 +91,7 @@ def profile(name: str, num_classes: int, **options: Any) -> Profile:
         gmacs=flops / 2 / BATCH / 1e9,
         activation_mib=kept_bytes / BATCH / BYTES_PER_MIB,
         weight_mib=4 * num_parameters / BYTES_PER_MIB,
-        num_frames=num_frames,
+        num_frames=entry.num_frames(checked),
         input_shape=shape,
     )
 
@@ -102,7 +102,7 @@ def counted_as_keras(model: nn.Module) -> int:
     return sum(tensor.numel() for tensor in state if tensor.is_floating_point())
 
 
-def _forward_costs(model: nn.Module, x_BTCHW: torch.Tensor) -> tuple[int, int]:
+def _forward_costs(model: nn.Module, clips: torch.Tensor) -> tuple[int, int]:
     """Return FLOPs of a forward pass, and the bytes that it keeps for the backward pass."""
     weights = {tensor.untyped_storage()._cdata for tensor in model.parameters()}
     kept: dict[int, torch.Tensor] = {}  # the tensors live on, so that no storage's number recurs
@@ -113,7 +113,7 @@ def _forward_costs(model: nn.Module, x_BTCHW: torch.Tensor) -> tuple[int, int]:
 
     hooks = torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor)
     with FlopCounterMode(display=False) as counter, hooks:
-        model(x_BTCHW)
+        model(clips)
     kept_bytes = sum(
         tensor.untyped_storage().nbytes() for key, tensor in kept.items() if key not in weights
     )

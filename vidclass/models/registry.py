@@ -1,5 +1,9 @@
 """Models by name: a function decorated once is a registered model.
 
+A model maps clips ``x_BTCHW`` to ``logits_BK``. One whose frames pass a frozen backbone can take
+that backbone's output ``f_BTD`` instead, which the feature store keeps: its entry then says under
+``features`` how those are made.
+
 A user's own model is registered the same way in a plug-in::
 
     class MyOptions(ModelOptions):
@@ -14,7 +18,7 @@ import difflib
 import fnmatch
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -24,9 +28,13 @@ from vidclass.data.sampling import FramePositions
 from vidclass.errors import UserError, UserErrors
 
 __all__ = [
+    "Colours",
+    "FeatureSource",
     "ModelEntry",
     "ModelOptions",
+    "Normalisation",
     "check_clips",
+    "check_features",
     "create_model",
     "list_models",
     "model_entry",
@@ -36,6 +44,33 @@ __all__ = [
 ]
 
 NUM_COLOURS = 3
+
+Colours = tuple[float, float, float]
+
+
+class Normalisation(NamedTuple):
+    """What pixels of 0..255 become for a model: ``(x - mean) / std`` a colour."""
+
+    mean: Colours = (128.0, 128.0, 128.0)
+    std: Colours = (64.0, 64.0, 64.0)
+
+
+class FeatureSource(NamedTuple):
+    """How the features of a frame are made, where a model takes those instead of clips.
+
+    Args:
+        backbone: name of the net that makes them.
+        weights: its weights, as the model's option of that name has them.
+        pooling: how its last map becomes one vector.
+        input_size: height and width of the frames that it sees, pixels.
+        num_features: length of the vector (D).
+    """
+
+    backbone: str
+    weights: str
+    pooling: str
+    input_size: int
+    num_features: int
 
 
 class ModelOptions(BaseModel):
@@ -57,6 +92,10 @@ def whole_window(window_frames: int, options: ModelOptions) -> FramePositions:
     return FramePositions(tuple(range(window_frames)))
 
 
+def no_features(options: ModelOptions) -> None:
+    """Say that a model takes clips."""
+
+
 @dataclass(frozen=True)
 class ModelEntry:
     """A registered model and what the data side must know of it.
@@ -67,10 +106,11 @@ class ModelEntry:
         options: class of its options.
         uses_order: False when no order of the frames can change its output.
         frame_positions: (frames of the window, options) to the frames that the model sees.
-        mean: per colour on the 0..255 scale, subtracted from the pixels.
-        std: per colour on the 0..255 scale, by which the pixels are then divided.
+        normalisation: options to what is done with the pixels.
         build: (number of classes, options) to the model.
         quick_options: a small configuration, in which the contract is checked.
+        features: options to how the features are made that the model takes instead of clips; None
+            where it takes clips.
     """
 
     name: str
@@ -78,10 +118,10 @@ class ModelEntry:
     options: type[ModelOptions]
     uses_order: bool
     frame_positions: Callable[[int, Any], FramePositions]
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
+    normalisation: Callable[[Any], Normalisation]
     build: Callable[[int, Any], nn.Module]
     quick_options: Mapping[str, Any] = field(default_factory=dict)
+    features: Callable[[Any], FeatureSource | None] = no_features
 
     @property
     def searchable(self) -> tuple[str, ...]:
@@ -94,6 +134,23 @@ class ModelEntry:
         """Return the frames that the model sees of a clip (T)."""
         return self.frame_positions(options.window_frames, options).num_frames
 
+    def input_of(self, options: ModelOptions) -> Literal["clips", "features"]:
+        """Return what the model takes under ``options``."""
+        return "clips" if self.features(options) is None else "features"
+
+    @property
+    def input(self) -> Literal["clips", "features"]:
+        """What the model takes at its defaults."""
+        return self.input_of(self.options())
+
+    def input_shape(self, options: ModelOptions) -> tuple[int, ...]:
+        """Return the shape of one clip as the model takes it: ``[T, C, H, W]``, or ``[T, D]``."""
+        source = self.features(options)
+        if source is not None:
+            return (self.num_frames(options), source.num_features)
+        size = options.input_size
+        return (self.num_frames(options), NUM_COLOURS, size, size)
+
 
 _ENTRIES: dict[str, ModelEntry] = {}
 
@@ -104,14 +161,14 @@ def register_model(
     options: type[OptionsT],
     uses_order: bool,
     frame_positions: Callable[[int, OptionsT], FramePositions] = whole_window,
-    mean: tuple[float, float, float] = (128.0, 128.0, 128.0),
-    std: tuple[float, float, float] = (64.0, 64.0, 64.0),
+    normalisation: Normalisation | Callable[[OptionsT], Normalisation] | None = None,
     quick_options: Mapping[str, Any] | None = None,
+    features: Callable[[OptionsT], FeatureSource | None] = no_features,
 ) -> Callable[[Callable[[int, OptionsT], nn.Module]], Callable[[int, OptionsT], nn.Module]]:
     """Register the decorated function ``(num_classes, options) -> model`` under ``name``.
 
     The first line of its docstring is the summary. The other arguments are those of
-    :class:`ModelEntry`.
+    :class:`ModelEntry`; ``normalisation`` may also be one that no option changes.
 
     Raises:
         UserError: when another function has that name already.
@@ -135,14 +192,23 @@ def register_model(
             options,
             uses_order,
             frame_positions,
-            mean,
-            std,
+            _as_function(normalisation),
             build,
             dict(quick_options or {}),
+            features,
         )
         return build
 
     return register
+
+
+def _as_function(
+    normalisation: Normalisation | Callable[[Any], Normalisation] | None,
+) -> Callable[[Any], Normalisation]:
+    if callable(normalisation):
+        return normalisation
+    constant = normalisation or Normalisation()
+    return lambda options: constant
 
 
 def _origin(build: Callable[..., Any]) -> str:
@@ -246,4 +312,18 @@ def check_clips(x_BTCHW: torch.Tensor, *, num_frames: int, input_size: int) -> N
             "clips have the shape [batch, frames, colours, height, width]",
             list(x_BTCHW.shape),
             f"[batch, {', '.join(map(str, wanted))}]",
+        )
+
+
+def check_features(f_BTD: torch.Tensor, *, num_frames: int, num_features: int) -> None:
+    """Refuse features of another shape than ``[B, num_frames, num_features]``.
+
+    Raises:
+        UserError: when the shape differs.
+    """
+    if f_BTD.ndim != 3 or tuple(f_BTD.shape[1:]) != (num_frames, num_features):
+        raise UserError(
+            "features have the shape [batch, frames, features]",
+            list(f_BTD.shape),
+            f"[batch, {num_frames}, {num_features}]",
         )

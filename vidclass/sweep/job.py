@@ -116,7 +116,8 @@ def build_model(job: Job) -> torch.nn.Module:
 def transform_of(job: Job) -> BatchTransform:
     """Return the job's way from uint8 clips to model input."""
     entry = model_entry(job["config"]["model"])
-    return BatchTransform(entry.mean, entry.std, Augment.model_validate(job["augment"]))
+    pixels = entry.normalisation(entry.options.model_validate(job["config"]["options"]))
+    return BatchTransform(pixels.mean, pixels.std, Augment.model_validate(job["augment"]))
 
 
 def _order(job: Job) -> Order:

@@ -149,6 +149,7 @@ def _metadata(fold: Fold, trial: Trial) -> dict[str, Any]:
     entry = model_entry(trial.config["model"])
     options = validate_options(trial.config["model"], trial.config["options"])
     positions = entry.frame_positions(options.window_frames, options)
+    pixels = entry.normalisation(options)
     return {
         "classes": fold.state.data["classes"],
         "window": data["window"],
@@ -156,8 +157,8 @@ def _metadata(fold: Fold, trial: Trial) -> dict[str, Any]:
         "geometry": data["geometry"],
         "input_size": data["input_size"],
         "views": data["views"],
-        "mean": list(entry.mean),
-        "std": list(entry.std),
+        "mean": list(pixels.mean),
+        "std": list(pixels.std),
         "study": fold.name,
         "trial": trial.trial,
         "arm": trial.arm,
