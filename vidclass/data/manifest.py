@@ -9,15 +9,14 @@ import pandas as pd
 from vidclass.home import write_aside
 
 __all__ = [
-    "ANNOTATION_COLUMNS",
     "MANIFEST_COLUMNS",
     "PROBE_COLUMNS",
     "SEGMENT_COLUMNS",
+    "SOURCE_COLUMN",
     "STATUS_OK",
     "STATUS_QUARANTINED",
     "Dataset",
     "group_columns",
-    "new_annotations",
     "new_manifest",
     "published_columns",
     "read_manifest",
@@ -46,7 +45,6 @@ MANIFEST_COLUMNS = (
 )
 SEGMENT_COLUMNS = ("start_s", "end_s")
 """Optional: only this part of the file is the video; empty means from its begin, to its end."""
-ANNOTATION_COLUMNS = ("video_id", "start_s", "end_s", "label", "subject", "annotator")
 
 _PUBLISHED = re.compile(r"split_([1-9]\d*)")
 _NUMBERS = (*PROBE_COLUMNS, "size_bytes", *SEGMENT_COLUMNS)
@@ -62,9 +60,12 @@ class Dataset:
         manifest: one row a video, not probed yet: ``MANIFEST_COLUMNS``, then perhaps
             ``SEGMENT_COLUMNS``, published splits (``split_1``, ...) and further group columns.
         groups_known: False when no group was given, so that each file is its own group.
-        annotations: interval labels, columns ``ANNOTATION_COLUMNS``; labels may overlap, and a
-            point event ends where it starts. None where labels are of whole videos.
+        annotations: interval labels, see :mod:`vidclass.data.annotations`; None where labels are
+            of whole videos.
         class_names: all classes in their own order, where the data set states it.
+        frame_rows: which frames its label files name, columns ``video_id`` and ``frame`` (a number
+            from 0, or an image's name), so that they can be counted against the frames there are.
+            None where labels are not of single frames.
         warnings: what the user should know but need not mend.
     """
 
@@ -73,6 +74,7 @@ class Dataset:
     groups_known: bool
     annotations: pd.DataFrame | None = None
     class_names: tuple[str, ...] | None = None
+    frame_rows: pd.DataFrame | None = None
     warnings: tuple[str, ...] = ()
 
 
@@ -92,18 +94,6 @@ def new_manifest(rows: pd.DataFrame) -> pd.DataFrame:
     manifest = rows.reindex(columns=[*MANIFEST_COLUMNS, *segmented, *further])
     manifest["status"] = STATUS_OK
     return _typed(manifest).sort_values("video_id", ignore_index=True)
-
-
-def new_annotations(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return ``rows`` (video_id, start_s, end_s, label) as annotations, sorted by video and time.
-
-    ``subject`` and ``annotator`` may be absent; they are then None.
-    """
-    annotations = rows.reindex(columns=list(ANNOTATION_COLUMNS))
-    annotations = annotations.astype({"start_s": "float64", "end_s": "float64"})
-    _none_for_absent(annotations, ("label", "subject", "annotator"))
-    order = ["video_id", "start_s", "end_s", "label"]
-    return annotations.sort_values(order, kind="stable", ignore_index=True)
 
 
 def usable(manifest: pd.DataFrame) -> pd.DataFrame:
