@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
+from vidclass.data.readers import absolute_source
 from vidclass.data.synthetic import PRESETS
 from vidclass.errors import UserError, UserErrors, raise_collected
 from vidclass.models import model_entry
@@ -129,7 +130,7 @@ def load_study_file(
     if data is not None and plain.data.source != FROM_COMMAND_LINE:
         changes["data.source"] = f"{FROM_COMMAND_LINE} {Path(data).name}"
     spec = parse_study(text, source=str(path), changes=changes)
-    videos = str(Path(data).expanduser().resolve()) if data is not None else spec.data.source
+    videos = absolute_source(data) if data is not None else spec.data.source
     if videos == FROM_COMMAND_LINE and not look_only:
         raise UserError(
             f"the study {spec.study} has no videos of its own",

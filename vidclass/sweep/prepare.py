@@ -12,7 +12,7 @@ from vidclass.data.frame_store import FrameStore
 from vidclass.data.leakage import check_leakage
 from vidclass.data.manifest import usable, write_manifest
 from vidclass.data.pipeline import Progress, prepare
-from vidclass.data.readers import list_readers, read_dataset
+from vidclass.data.readers import is_made, read_dataset
 from vidclass.data.splits import DEPLOY_FOLD, deployment_split, make_splits, split_hash
 from vidclass.errors import UserError
 from vidclass.home import store_folder, write_aside
@@ -29,7 +29,7 @@ def check_source(videos: str, data: DataSpec, home: Path) -> None:
         UserError: when there is no such folder, or no video in it.
         UserErrors: for mistakes in its tables, and classes with fewer groups than splits.
     """
-    if videos in list_readers():
+    if is_made(videos):
         return
     dataset = read_dataset(videos, home=home, group_pattern=data.group_pattern)
     divide(usable(dataset.manifest), data)
