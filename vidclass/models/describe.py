@@ -162,7 +162,8 @@ def _costs_text(entry: ModelEntry, costs: Profile) -> str:
     return (
         f"Sees {seen}, at {size} x {size} px, (x - mean) / std with mean {pixels.mean} and std "
         f"{pixels.std}. "
-        f"The order of the frames {'matters' if entry.uses_order else 'cannot matter'}. With {costs.num_classes} classes: {costs.parameters:,} parameters "
+        f"The order of the frames {'matters' if entry.uses_order else 'cannot matter'}. "
+        f"With {costs.num_classes} classes: {costs.parameters:,} parameters "
         f"({costs.parameters_counted_as_keras:,} as Keras counts), {costs.gmacs:.4g} GMACs a clip, "
         f"{costs.activation_mib:.4g} MiB of activations a clip in training, "
         f"{costs.weight_mib:.4g} MiB of weights."
