@@ -12,7 +12,6 @@ __all__ = [
     "MANIFEST_COLUMNS",
     "PROBE_COLUMNS",
     "SEGMENT_COLUMNS",
-    "SOURCE_COLUMN",
     "STATUS_OK",
     "STATUS_QUARANTINED",
     "Dataset",
