@@ -9,7 +9,8 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from vidclass.data.sampling import PAD_VALUE, ClipDataset, FramePositions, Window
+from vidclass.data.crops import PAD_VALUE
+from vidclass.data.sampling import ClipDataset, FramePositions, Window
 from vidclass.errors import UserError
 
 ALL = FramePositions(tuple(range(10)))

@@ -135,15 +135,17 @@ def window_starts(
     """
     match choice.kind:
         case "uniform":
-            num_N = (last_start_N - first_N) // stretch_N + 1
-            return first_N + turn_N % num_N * stretch_N
+            num_N: Int64 = (last_start_N - first_N) // stretch_N + 1
+            begin_N: Int64 = turn_N % num_N * stretch_N
+            return first_N + begin_N
         case "first":
             return first_N
         case "last":
             return last_start_N
         case "fixed":
             wanted_N = np.floor(fps_N * choice.start_s + 0.5 + ROUNDING).astype(np.int64)
-            return np.minimum(first_N + wanted_N, last_start_N)
+            shift_N: Int64 = np.minimum(wanted_N, last_start_N - first_N)
+            return first_N + shift_N
         case _:
             return drawn_N
 
@@ -177,8 +179,8 @@ def window_frames(
     length_B = (step_B1 * (num_frames - 1))[:, 0]
     fitting_B = np.maximum(np.floor(last_B - length_B), first_B)
     frames_BW = np.minimum(start_B, fitting_B)[:, None] + offsets_BW
-    nearest_BW = np.floor(frames_BW + 0.5 + ROUNDING).astype(np.int64)
-    return np.clip(nearest_BW, first_B[:, None], last_B[:, None])
+    nearest_BW: Int64 = np.floor(frames_BW + 0.5 + ROUNDING).astype(np.int64)
+    return nearest_BW.clip(first_B[:, None], last_B[:, None])
 
 
 def segment_frames(first_B: Int64, last_B: Int64, phase_BW: Float64) -> Int64:
@@ -195,7 +197,7 @@ def segment_frames(first_B: Int64, last_B: Int64, phase_BW: Float64) -> Int64:
     num_B1 = (last_B - first_B + 1)[:, None]
     places_BW = num_B1 * (np.arange(num_segments) + phase_BW) / num_segments
     frames_BW = first_B[:, None] + np.floor(places_BW + ROUNDING).astype(np.int64)
-    return np.minimum(frames_BW, last_B[:, None])
+    return frames_BW.clip(max=last_B[:, None])
 
 
 def even_frames(first_B: Int64, last_B: Int64, num_frames: int) -> Int64:
@@ -216,7 +218,7 @@ def scattered_frames(first_B: Int64, last_B: Int64, num_frames: int, key_B: Int6
         num_frames: W.
         key_B: decides what is drawn, clip by clip.
     """
-    frames_BW = np.repeat(last_B[:, None], num_frames, axis=1)
+    frames_BW: Int64 = np.repeat(last_B[:, None], num_frames, axis=1)
     num_B = (last_B - first_B + 1).tolist()
     for row, (num, key) in enumerate(zip(num_B, key_B.tolist(), strict=True)):
         generator = np.random.Generator(np.random.Philox(key))

@@ -38,7 +38,8 @@ def static_share(frames_THWC: Frames) -> float:
 def _sampled(frames_THWC: Frames) -> Frames:
     num_frames = len(frames_THWC)
     chosen = np.linspace(0, num_frames - 1, min(num_frames, NUM_BACKGROUND_FRAMES))
-    return frames_THWC[chosen.round().astype(int)]
+    sampled: Frames = frames_THWC[chosen.round().astype(int)]
+    return sampled
 
 
 def permuted_labels(videos: pd.DataFrame, seed: int) -> pd.Series:

@@ -106,7 +106,7 @@ def cut(
         scale: input sizes to which the side is scaled before the cut.
     """
     size = out_TSSC.shape[1]
-    height, width = scaled_size(*frames_THWC.shape[1:3], size, geometry, scale)
+    height, width = scaled_size(frames_THWC.shape[1], frames_THWC.shape[2], size, geometry, scale)
     top = int(where[0] * (height - size + 1)) if height > size else 0
     left = int(where[1] * (width - size + 1)) if width > size else 0
     if (height, width) == frames_THWC.shape[1:3]:

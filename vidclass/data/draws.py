@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -61,7 +61,8 @@ class Footage:
     @cached_property
     def last_start_N(self) -> Int64:
         """Last frame at which a window may begin; the first one where the footage is shorter."""
-        return np.maximum(self.last_N - self.offsets_NW[:, -1], self.first_N)
+        last_start_N: Int64 = np.maximum(self.last_N - self.offsets_NW[:, -1], self.first_N)
+        return last_start_N
 
     @cached_property
     def stretch_N(self) -> Int64:
@@ -206,8 +207,15 @@ def joined(parts: Sequence[Draws]) -> Draws:
     """Return the draws of several passes, one behind the other."""
     if len(parts) == 1:
         return parts[0]
-    columns = (tuple(column) for column in zip(*parts, strict=True))
-    return Draws(*(None if column[0] is None else np.concatenate(column) for column in columns))
+    columns: dict[str, Any] = {
+        name: [getattr(part, name) for part in parts] for name in Draws._fields
+    }
+    return Draws(
+        **{
+            name: None if column[0] is None else np.concatenate(column)
+            for name, column in columns.items()
+        }
+    )
 
 
 def _starts(plan: DrawPlan, drawn_N: Int64, turn_N: Int64) -> Int64:

@@ -2,28 +2,19 @@
 
 uint8 crosses the bus; parameters are drawn a clip (or a batch) and are constant over its frames.
 
-Legend: B clips, T frames, H height, W width, C channels.
+Legend: B clips, T frames, H height, W width, C channels, K classes.
 """
 
-import torch
-from pydantic import BaseModel, ConfigDict, Field
+from collections.abc import Sequence
 
-from vidclass.errors import UserError
+import torch
+
+from vidclass.data.augment import Augment, Exchange, check_classes
+from vidclass.data.clip_transforms import ClipTransform, clip_transform, transform_clips
+from vidclass.data.mixing import mix, soft_targets
+from vidclass.errors import UserError, raise_collected
 
 __all__ = ["Augment", "BatchTransform"]
-
-
-class Augment(BaseModel):
-    """Augmentation of training batches; evaluation never augments."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    torus_roll: bool = False
-    """Roll the whole batch by one random (dy, dx), wrapping round. Only for data on a torus."""
-    flip: bool = False
-    """Mirror each clip with probability 1/2. Wrong where a class means a direction."""
-    crop_padding: int = Field(default=0, ge=0)
-    """Shift each clip by up to this many pixels in y and x, the edge pixels repeated."""
 
 
 class BatchTransform:
@@ -35,9 +26,12 @@ class BatchTransform:
         mean: per channel, on the 0..255 scale.
         std: per channel, on the 0..255 scale, above 0.
         augment: what training adds.
+        classes: names of the classes in the order of their ids; needed where ``augment`` changes
+            labels.
 
     Raises:
         UserError: when a ``std`` is not above 0.
+        UserErrors: when a pair of ``augment`` names a class that there is not.
     """
 
     def __init__(
@@ -45,12 +39,18 @@ class BatchTransform:
         mean: tuple[float, float, float],
         std: tuple[float, float, float],
         augment: Augment | None = None,
+        classes: Sequence[str] = (),
     ) -> None:
         if min(std) <= 0:
             raise UserError("each channel's std is above 0", std, "for example std: [64, 64, 64]")
         self.mean = mean
         self.std = std
         self.augment = augment or Augment()
+        raise_collected(check_classes(self.augment, classes))
+        self._num_classes = len(classes)
+        self._mirror = Exchange(self.augment.flip_pairs, classes)
+        self._reversal = Exchange(self.augment.reverse_pairs, classes)
+        self._clip_transforms: dict[int, ClipTransform | None] = {}
 
     def __call__(
         self,
@@ -63,11 +63,43 @@ class BatchTransform:
 
         Args:
             x_BTHWC: uint8 ``[B, T, H, W, 3]``.
-            train: whether to augment.
+            train: whether to augment, without a change of labels.
             generator: a CPU generator that the augmentation draws from.
         """
         if train:
-            x_BTHWC = self._augmented(x_BTHWC, generator)
+            assert not self.augment.changes_labels, "labels change as well: use training()"
+            x_BTHWC, _ = self._augmented(x_BTHWC, None, generator)
+        return self._normalised(x_BTHWC).permute(0, 1, 4, 2, 3)
+
+    def training(
+        self, x_BTHWC: torch.Tensor, y: torch.Tensor, generator: torch.Generator
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return augmented clips ``x_BTCHW`` float32 and their labels.
+
+        Args:
+            x_BTHWC: uint8 ``[B, T, H, W, 3]``.
+            y: int64 ``[B]``, or 0 and 1 for each class ``[B, K]``, on the device of the clips.
+            generator: a CPU generator that everything is drawn from.
+
+        Returns:
+            The labels in the form they came in, or shares of the classes ``[B, K]`` where clips
+            were mixed.
+        """
+        x_BTHWC, changed = self._augmented(x_BTHWC, y, generator)
+        assert changed is not None
+        x_BTHWC = self._normalised(x_BTHWC)
+        mixup, cutmix = self.augment.mixup_alpha, self.augment.cutmix_alpha
+        if mixup or cutmix:
+            x_BTHWC, changed = mix(
+                x_BTHWC,
+                soft_targets(changed, self._num_classes),
+                mixup_alpha=mixup,
+                cutmix_alpha=cutmix,
+                generator=generator,
+            )
+        return x_BTHWC.permute(0, 1, 4, 2, 3), changed
+
+    def _normalised(self, x_BTHWC: torch.Tensor) -> torch.Tensor:
         x = x_BTHWC.to(torch.float32)
         if len(set(self.mean)) == 1 and len(set(self.std)) == 1:
             # Scalars vectorise; a broadcast over 3 innermost channels does not.
@@ -76,17 +108,22 @@ class BatchTransform:
             mean_C = torch.tensor(self.mean, device=x.device)
             std_C = torch.tensor(self.std, device=x.device)
             x = x.sub_(mean_C).div_(std_C)
-        return x.permute(0, 1, 4, 2, 3)
+        return x
 
-    def _augmented(self, x: torch.Tensor, generator: torch.Generator | None) -> torch.Tensor:
+    def _augmented(
+        self, x: torch.Tensor, y: torch.Tensor | None, generator: torch.Generator | None
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Return uint8 clips and labels; what is at its default draws nothing and costs nothing."""
         batch, frames, height, width, _ = x.shape
         if self.augment.torus_roll:
             down = int(torch.randint(height, (), generator=generator))
             right = int(torch.randint(width, (), generator=generator))
             x = torch.roll(x, (down, right), dims=(2, 3))
         if self.augment.flip:
-            mirrored_B = torch.rand(batch, generator=generator) < 0.5
-            x = torch.where(mirrored_B.to(x.device)[:, None, None, None, None], x.flip(3), x)
+            mirrored_B = (torch.rand(batch, generator=generator) < 0.5).to(x.device)
+            x = torch.where(mirrored_B[:, None, None, None, None], x.flip(3), x)
+            if y is not None and self.augment.flip_pairs:
+                y = self._mirror(y, mirrored_B)
         padding = self.augment.crop_padding
         if padding:
             shift_B2 = torch.randint(-padding, padding + 1, (batch, 2), generator=generator)
@@ -101,4 +138,15 @@ class BatchTransform:
                 rows_BH[:, None, :, None],
                 columns_BW[:, None, None, :],
             ]
-        return x
+        if y is not None and self.augment.reverse_pairs:
+            reversed_B = (torch.rand(batch, generator=generator) < 0.5).to(x.device)
+            reversed_B = reversed_B & self._reversal.named(y)
+            x = torch.where(reversed_B[:, None, None, None, None], x.flip(1), x)
+            y = self._reversal(y, reversed_B)
+        if height not in self._clip_transforms:
+            self._clip_transforms[height] = clip_transform(self.augment, height)
+        transform = self._clip_transforms[height]
+        if transform is not None:
+            assert generator is not None, "augmentation draws from a generator"
+            x = transform_clips(x, transform, generator)
+        return x, y
