@@ -51,9 +51,9 @@ def read_table(
             + (f" ({len(wrong)} such rows)" if len(wrong) > 1 else ""),
             'quote a value that holds the separator: "a, b"',
         )
-    cells = [row[:width] + [""] * (width - len(row)) for _, row in rows]
+    filled = [row[:width] + [""] * (width - len(row)) for _, row in rows]
     index = pd.Index([line for line, _ in rows], name="line", dtype="int64")
-    return pd.DataFrame(cells, columns=columns, index=index, dtype=object)
+    return pd.DataFrame(filled, columns=columns, index=index, dtype=object)
 
 
 def read_rows(path: Path, names: Sequence[str] = ()) -> list[tuple[int, list[str]]]:

@@ -20,6 +20,7 @@ __all__ = [
     "Mistake",
     "duplicates",
     "header_of",
+    "lines_of",
     "read_columns",
     "read_lines",
     "told_lines",
@@ -81,13 +82,19 @@ def told_lines(rule: str, path: Path, mistakes: Sequence[Mistake], remedy: str) 
 
 def duplicates(values: pd.Series) -> list[Mistake]:
     """Return the values of a table's column that stand there again; absent ones don't count."""
-    present = values[values.notna()]
-    again = present[present.duplicated()]
-    first = {value: line for line, value in reversed(list(present.items()))}
-    return [
-        Mistake(int(str(line)), f"{value} named again, first in line {first[value]}")
-        for line, value in again.items()
-    ]
+    first: dict[str, int] = {}
+    mistakes = []
+    for line, value in lines_of(values[values.notna()]):
+        if first.setdefault(str(value), line) != line:
+            mistakes.append(
+                Mistake(line, f"{value} named again, first in line {first[str(value)]}")
+            )
+    return mistakes
+
+
+def lines_of(column: pd.Series) -> list[tuple[int, str | None]]:
+    """Return the line and the text of each cell of a column; None where it is empty."""
+    return list(zip(column.index.tolist(), column.tolist(), strict=True))
 
 
 def read_lines(path: Path, errors: list[UserError]) -> list[tuple[int, str]]:

@@ -5,7 +5,14 @@ from pathlib import Path
 import pandas as pd
 
 from vidclass.data.manifest import MANIFEST_COLUMNS, SEGMENT_COLUMNS, Dataset, new_manifest
-from vidclass.data.readers.columns import Columns, Mistake, duplicates, read_columns, told_lines
+from vidclass.data.readers.columns import (
+    Columns,
+    Mistake,
+    duplicates,
+    lines_of,
+    read_columns,
+    told_lines,
+)
 from vidclass.data.readers.registry import FALLBACK, ReadRequest, register_reader
 from vidclass.data.readers.walk import VideoNames, case_clashes, find_videos, groups_by_name
 from vidclass.data.splits import SPLITS
@@ -85,12 +92,16 @@ def _apply(table: pd.DataFrame, csv: Path, errors: list[UserError]) -> pd.DataFr
     if rows is None:
         return table
     names = VideoNames(csv.parent, table.index)
-    ids = rows["video"].map(lambda name: None if name is None else names.find(name))
-    absent = [(line, rows.at[line, "video"]) for line in ids.index[ids.isna()]]
-    mistakes = [Mistake(line, name or "no video") for line, name in absent]
-    if absent and absent[0][1] is not None:
-        line, name = absent[0]
-        mistakes[0] = Mistake(line, f"{name}: {names.why_not(name)}")
+    written = lines_of(rows["video"])
+    ids = pd.Series([name and names.find(name) for _, name in written], rows.index, dtype=object)
+    mistakes = [
+        Mistake(line, name or "no video")
+        for (line, name), video_id in zip(written, ids, strict=True)
+        if video_id is None
+    ]
+    if mistakes:
+        name = str(mistakes[0].value)
+        mistakes[0] = Mistake(mistakes[0].line, f"{name}: {names.why_not(name)}")
     errors += told_lines(
         f"every video of {csv.name} is in the folder",
         csv,
@@ -99,8 +110,8 @@ def _apply(table: pd.DataFrame, csv: Path, errors: list[UserError]) -> pd.DataFr
     )
     errors += told_lines(f"{csv.name} names a video once", csv, duplicates(ids), "one row a video")
     if "split" in rows.columns:
-        splits = rows["split"].dropna()
-        odd = [Mistake(line, repr(name)) for line, name in splits.items() if name not in SPLITS]
+        splits = lines_of(rows["split"].dropna())
+        odd = [Mistake(line, repr(name)) for line, name in splits if name not in SPLITS]
         errors += told_lines("a split is train, valid or test", csv, odd, f"mend {csv.name}")
     known = rows[ids.notna()].set_axis(ids.dropna().tolist()).drop(columns="video")
     known = known[~known.index.duplicated()]
