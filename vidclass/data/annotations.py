@@ -174,7 +174,7 @@ def frames_to_intervals(
     for column, name in enumerate([*class_names, None]):
         there_T = unlabelled_T if name is None else (present_TK[:, column] == 1) & ~unlabelled_T
         steps = np.diff(np.concatenate([[0], there_T.astype(np.int8), [0]]))
-        starts, stops = np.flatnonzero(steps == 1), np.flatnonzero(steps == -1)
+        starts, stops = np.flatnonzero(steps == 1).tolist(), np.flatnonzero(steps == -1).tolist()
         runs += [(start, stop, name) for start, stop in zip(starts, stops, strict=True)]
     runs.sort(key=lambda run: run[:2])
     table = pd.DataFrame(runs, columns=["start_s", "end_s", "label"], dtype=object)
