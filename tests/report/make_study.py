@@ -24,6 +24,7 @@ from vidclass.sweep.spec import StudySpec
 CLASSES = ["left", "right", "grow", "shrink"]
 REVERSED = [1, 0, 3, 2]
 SKILL = {"single": 0.25, "early": 0.80, "slow": 0.90}
+FEWER_SKILL = {0.25: 0.50, 0.5: 0.70}
 FLOOR_SKILL = {
     "majority": None,
     "metadata": 0.25,
@@ -288,10 +289,21 @@ class StudyMaker:
                 if arm != "single":
                     self._score("control", arm, fold, seed, winner, 0.45)
 
+    def fewer_videos(self, fold: int, arm: str, winner: str) -> None:
+        for share, skill in FEWER_SKILL.items():
+            self._score("fewer_videos", arm, fold, 1, winner, skill, f"videos_{share}")
+
     def _score(
-        self, kind: str, arm: str, fold: int, number: int, parent: str, skill: float
+        self,
+        kind: str,
+        arm: str,
+        fold: int,
+        number: int,
+        parent: str,
+        skill: float,
+        variant: str = "",
     ) -> None:
-        variant = "shuffled" if kind == "control" else "kept"
+        variant = variant or ("shuffled" if kind == "control" else "kept")
         name = self.train(kind, arm, fold, number, variant=variant, parent=parent)
         table = self.predictions(fold, skill)
         file = f"artifacts/{name}/test_predictions.parquet"
@@ -383,4 +395,6 @@ def _work(maker: StudyMaker, until: str, num_trials: int) -> None:
         maker.finals(fold, best)
     if until == "end":
         maker.ledger.append("champion", arm="slow", valid_mean=0.9, chosen_on="validation")
+        for fold, best in winners.items():
+            maker.fewer_videos(fold, "slow", best["slow"])
         maker.ledger.append("study_ended", reason="complete")

@@ -46,9 +46,9 @@ def test_metadata_light_asks_for_equivalence_not_for_touching_chance(
 def test_exposure_counts_only_what_this_study_scored(one_split: Reported) -> None:
     tables = one_split.tables
     assert tables.exposure is not None
-    assert tables.exposure.scored == len(tables.state.finals) == 10
+    assert tables.exposure.scored == len(tables.state.finals) == 12
     assert told(tables)["Test exposure"].colour == "green"
-    others = replace(tables, exposure=replace(tables.exposure, scored=14, studies=2))
+    others = replace(tables, exposure=replace(tables.exposure, scored=16, studies=2))
     assert told(others)["Test exposure"].colour == "amber"
 
 

@@ -27,7 +27,7 @@ def test_predictions_not_yet_renamed_are_left_out_and_named(tmp_path: Path) -> N
 
 
 def test_floor_jobs_are_no_trials(one_split: Reported) -> None:
-    assert set(one_split.tables.trials["kind"]) == {"search", "final", "control"}
+    assert set(one_split.tables.trials["kind"]) == {"search", "final", "control", "fewer_videos"}
     assert set(one_split.tables.floors["arm"]) >= {"majority", "metadata"}
 
 

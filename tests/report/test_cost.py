@@ -46,8 +46,9 @@ def test_equal_hours_can_choose_another_arm_than_equal_trials() -> None:
     assert equal_hours(curve) == EqualHours(hours=1.0, at_full="slow", at_equal="quick")
 
 
-def test_the_deployment_model_is_beside_the_comparison(one_split: Reported) -> None:
+def test_deployment_and_fewer_videos_are_beside_the_comparison(one_split: Reported) -> None:
     tables = one_split.tables
     moved = tables.trials.assign(fold=tables.trials["fold"].where(tables.trials.index > 2, -1))
     costs = arm_costs(replace(tables, trials=moved))
-    assert costs["trials"].sum() == len(tables.trials) - 3
+    fewer = (tables.trials["kind"] == "fewer_videos").sum()
+    assert costs["trials"].sum() == len(tables.trials) - 3 - fewer

@@ -1,11 +1,12 @@
 """Decisions: successive halving and the choice of winners, on small states written by hand."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.sweep.simulator import study
-from vidclass.sweep.policy import decide_winner, seed_of, should_stop
+from tests.sweep.simulator import Simulation, study
+from vidclass.sweep.policy import decide_winner, seed_of, share_of, share_variant, should_stop
 from vidclass.sweep.state import State, Trial, apply
 
 
@@ -93,3 +94,32 @@ def test_an_arm_without_a_score_has_no_winner() -> None:
 def test_seeds_are_the_same_everywhere_and_differ_between_parts() -> None:
     assert seed_of(0, "slow", 1) == 791503193, "a figure of another process and day"
     assert len({seed_of(0, "slow", n) for n in range(1000)}) == 1000
+
+
+def test_the_champion_is_trained_on_fewer_videos_with_the_seed_of_its_first_final(
+    tmp_path: Path,
+) -> None:
+    simulation = Simulation(study(finals__fewer_videos=[0.25, 0.5]), tmp_path, folds=3)
+    engine = simulation.open()
+    simulation.run(engine)
+    engine.close()
+    champion = engine.state.champion
+    assert champion is not None
+    fewer = engine.state.select(kind="fewer_videos")
+    assert {trial.arm for trial in fewer} == {champion["arm"]}
+    assert sorted((trial.fold, share_of(trial.variant)) for trial in fewer) == [
+        (fold, share) for fold in range(3) for share in (0.25, 0.5)
+    ]
+    for trial in fewer:
+        (final,) = [
+            other
+            for other in engine.state.select(kind="final", arm=trial.arm, fold=trial.fold)
+            if other.number == 1
+        ]
+        assert (trial.seed, trial.params) == (final.seed, final.params)
+
+
+@pytest.mark.parametrize(("variant", "share"), [("kept", 1.0), ("shuffled", 1.0)])
+def test_other_variants_train_on_all_videos(variant: str, share: float) -> None:
+    assert share_of(variant) == share
+    assert share_of(share_variant(0.125)) == 0.125
