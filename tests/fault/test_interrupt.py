@@ -18,7 +18,7 @@ LONG = ("smoke", "--set", "budget.epochs=12")
 """The smoke study with trainings that last long enough to be met in the middle."""
 ENDLESS = ("smoke", "--set", "budget.epochs=1000")
 """The same, but it does not end while the test looks at it."""
-NUM_TRAININGS = 7
+NUM_TRAININGS = 9
 ENDS_WITHIN_S = 60.0
 """15 s on a machine of its own."""
 

@@ -14,10 +14,10 @@ from vidclass.sweep.exposure import read_exposure
 
 pytestmark = [pytest.mark.fault, pytest.mark.timeout(3600)]
 
-NUM_TRAININGS = 7
-"""Two arms of two search trials, a final each, and a control of the arm that sees order."""
-NUM_SCORED = 3
-"""Two finals and a control."""
+NUM_TRAININGS = 9
+"""Two arms of two search trials, a final each; a control and two trainings on fewer videos of slow."""
+NUM_SCORED = 5
+"""Two finals, a control, two trainings on fewer videos."""
 
 
 def summary(home: Home) -> dict[str, Any]:
