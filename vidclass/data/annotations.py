@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from vidclass.data.tables import told
 from vidclass.errors import UserError
 
 __all__ = [
@@ -35,7 +36,6 @@ __all__ = [
     "intervals_to_frames",
     "new_annotations",
     "overlaps",
-    "told_first",
 ]
 
 ANNOTATION_COLUMNS = ("video_id", "start_s", "end_s", "label", "subject", "annotator")
@@ -43,7 +43,6 @@ SOURCE_COLUMN = "source"
 UNLABELLED = -1
 ROUNDING_S = 0.001  # times are written to the millisecond
 ROUNDING_FRAMES = 0.25  # the most that ROUNDING_S may be, in frames
-MOST_TOLD = 20  # mistakes of one kind that a message lists; the rest is counted
 
 Task = Literal["multiclass", "multilabel"]
 Present = npt.NDArray[np.int8]
@@ -136,7 +135,7 @@ def intervals_to_frames(
     if unknown:
         raise UserError(
             "every label is a class",
-            f"{told_first(unknown)} in {rows['video_id'].iloc[0]}",
+            f"{told(unknown)} in {rows['video_id'].iloc[0]}",
             f"the classes are {', '.join(class_names)}",
         )
     present_TK = np.zeros((num_frames, len(class_names)), dtype=np.int8)
@@ -209,7 +208,7 @@ def _refuse_overlaps(rows: pd.DataFrame) -> None:
         labels, where = rows["label"].tolist(), described_rows(rows)
         raise UserError(
             "one label holds at a time where the task is multiclass",
-            told_first([f"{where[m]} ({labels[m]}) and {where[n]} ({labels[n]})" for m, n in pairs])
+            told([f"{where[m]} ({labels[m]}) and {where[n]} ({labels[n]})" for m, n in pairs])
             + f" overlap in {rows['video_id'].iloc[0]}",
             "task: multilabel, or cut them with `vidclass data convert --repair overlapping`",
         )
@@ -222,9 +221,3 @@ def described_rows(rows: pd.DataFrame) -> list[str]:
     return [
         f"{start:g} to {end:g} s" for start, end in zip(rows["start_s"], rows["end_s"], strict=True)
     ]
-
-
-def told_first(items: Sequence[str]) -> str:
-    """Return the first of ``items`` one after the other, and how many more there are."""
-    more = len(items) - MOST_TOLD
-    return ", ".join(items[:MOST_TOLD]) + (f" and {more} more" if more > 0 else "")
