@@ -1,0 +1,350 @@
+"""A backbone on every frame of a clip, and a head on what it makes of them.
+
+    x_BTCHW -> backbone on each frame -> f_BTD -> head -> logits_BK
+
+A backbone that is not trained makes the same features in every epoch. A model with one is
+therefore only its head, and takes ``f_BTD`` from the feature store; with ``cache_features: false``
+it carries its backbone and takes clips, so that these can be augmented.
+
+Legend: B clips, T frames, b = B * T, C channels, H height, W width, D features, K classes.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any, ClassVar, Literal, Self
+
+import torch
+from pydantic import Field, model_validator
+from torch import nn
+
+from vidclass.errors import UserError
+from vidclass.models.backbones_library import (
+    Pooling,
+    backbone_facts,
+    build_trunk,
+    num_features,
+    pool,
+)
+from vidclass.models.pretrained import (
+    NO_WEIGHTS,
+    find_weights,
+    fitting_state,
+    load_state,
+    read_state,
+    skips_pretrained,
+)
+from vidclass.models.registry import (
+    NUM_COLOURS,
+    FeatureSource,
+    ModelEntry,
+    ModelOptions,
+    Normalisation,
+    check_clips,
+    check_features,
+)
+
+__all__ = [
+    "QUICK",
+    "Backbone",
+    "BackboneOptions",
+    "OnFeatures",
+    "OnFrames",
+    "feature_source",
+    "normalisation_of",
+    "on_backbone",
+    "unfreeze_last",
+    "with_backbone",
+]
+
+QUICK = {"backbone": "squeezenet1_1", "weights": NO_WEIGHTS, "input_size": 32}
+"""A configuration that is fast everywhere."""
+
+LAYERS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
+
+
+class BackboneOptions(ModelOptions):
+    """Options of all models on a backbone."""
+
+    input_size: int = Field(224, ge=1, le=4096)
+    """Height and width of a frame, pixels; where none is given, those that the backbone's weights
+    were trained on (299 for the Inceptions and Xception, 224 for most)."""
+    backbone: str = "resnet18"
+    """An image net of torchvision or timm, such as vgg16, mobilenet_v2, inception_resnet_v2 or
+    timm:vit_tiny_patch16_224."""
+    weights: str = "imagenet"
+    """imagenet: those that the net's library publishes, downloaded once into HOME/weights; none: a
+    random start; or a file, by its absolute path or its name in HOME/weights."""
+    pooling: Pooling = "avg"
+    """How the last map becomes one vector: avg or max over its places (tokens of a transformer)."""
+    freeze: Literal["frozen", "last", "full"] = "frozen"
+    """What of the backbone is trained: nothing; its last `last_layers`; all. With the training's
+    `unfreeze_after` that begins after so many epochs, and the head learns alone before."""
+    last_layers: int = Field(3, ge=1, le=1000)
+    """Layers that `freeze: last` trains: convolutions or dense layers, each with its norm."""
+    cache_features: bool = True
+    """Whether a frozen backbone's features come from the feature store, made once for all trials.
+    False runs it in every epoch, so that clips can be augmented."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _size_of_the_backbone(cls, given: Any) -> Any:
+        if isinstance(given, dict) and given.get("input_size") is None:
+            name = given.get("backbone", cls.model_fields["backbone"].default)
+            return {**given, "input_size": backbone_facts(str(name)).input_size}
+        return given
+
+    @model_validator(mode="after")
+    def _frames_are_large_enough(self) -> Self:
+        num_features(self.backbone, self.input_size)
+        return self
+
+    @property
+    def cached(self) -> bool:
+        """Whether the model takes features."""
+        return self.freeze == "frozen" and self.cache_features
+
+
+def normalisation_of(options: BackboneOptions) -> Normalisation:
+    """Return that of the frames on which the backbone's weights were trained."""
+    return backbone_facts(options.backbone).normalisation
+
+
+def feature_source(options: BackboneOptions) -> FeatureSource | None:
+    """Return how the features are made that a model of a frozen backbone takes."""
+    if not options.cached:
+        return None
+    return FeatureSource(
+        backbone=options.backbone,
+        weights=options.weights,
+        pooling=options.pooling,
+        input_size=options.input_size,
+        num_features=num_features(options.backbone, options.input_size),
+    )
+
+
+class Backbone(nn.Module):
+    """An image net without its classifier: ``x_bCHW -> f_bD``.
+
+    Args:
+        options: which net, which weights, what of it is trained.
+        num_frames: frames stacked on the channels of its input. Its first convolution is then
+            inflated: every frame gets the weights of the one frame divided by their number, so that
+            a still clip gives what its one frame gives.
+    """
+
+    draws_own_start: ClassVar[bool] = True
+    """Whoever draws the weights of a model anew leaves what is inside to `reset_parameters`."""
+
+    def __init__(self, options: BackboneOptions, *, num_frames: int = 1) -> None:
+        super().__init__()
+        self.options = options
+        self.num_frames = num_frames
+        self.num_features = num_features(options.backbone, options.input_size)
+        self.held = False
+        self.net = self._random_net()
+        if options.weights != NO_WEIGHTS and not skips_pretrained() and not self._on_meta():
+            self._load()
+        self.hold(False)
+
+    def reset_parameters(self) -> None:
+        """Go back to the start: the weights of the file, or others at random."""
+        if self.options.weights == NO_WEIGHTS:
+            self.net.load_state_dict(self._random_net().state_dict())
+        else:
+            self._load()
+
+    def forward(self, x_bCHW: torch.Tensor) -> torch.Tensor:
+        """Return ``f_bD``."""
+        return pool(self.net(x_bCHW), self.net, self.options.pooling)
+
+    def hold(self, held: bool) -> None:
+        """Freeze the whole net for the time being, or train again what ``freeze`` says."""
+        self.held = held
+        match "frozen" if held else self.options.freeze:
+            case "frozen":
+                self.net.requires_grad_(False)
+            case "last":
+                unfreeze_last(self.net, self.options.last_layers)
+            case "full":
+                self.net.requires_grad_(True)
+        self.train(self.training)
+
+    def train(self, mode: bool = True) -> Self:
+        """Set the mode; what is not trained stays as in evaluation, statistics of norms too."""
+        super().train(mode)
+        for module in _still(self.net):
+            module.eval()
+        return self
+
+    def _on_meta(self) -> bool:
+        return any(weight.is_meta for weight in self.net.parameters())
+
+    def _random_net(self) -> nn.Module:
+        net = build_trunk(self.options.backbone, self.options.input_size)
+        if self.num_frames > 1:
+            _, stem = _stem(net)
+            stem.in_channels = NUM_COLOURS * self.num_frames
+            stem.weight = nn.Parameter(_inflated(stem.weight.detach(), self.num_frames))
+        return net
+
+    def _load(self) -> None:
+        options = self.options
+        path = find_weights(options.backbone, options.weights)
+        facts = backbone_facts(options.backbone)
+        state = dict(fitting_state(read_state(path), self.net, facts, options.input_size))
+        if self.num_frames > 1:
+            key = f"{_stem(self.net)[0]}.weight"
+            if key in state and state[key].shape[1] == NUM_COLOURS:
+                state[key] = _inflated(state[key], self.num_frames)
+        load_state(self.net, state, source=str(path), without=facts.classifiers)
+
+
+def _stem(net: nn.Module) -> tuple[str, nn.Conv2d]:
+    """Return name and layer of the convolution that sees the frame."""
+    for name, module in net.named_modules():
+        if isinstance(module, nn.Conv2d):
+            return name, module
+    raise UserError(
+        "early and slow fusion widen the first convolution of a backbone",
+        f"{type(net).__name__} has none",
+        "another backbone, such as resnet18",
+    )
+
+
+def _inflated(weight_OIHW: torch.Tensor, num_frames: int) -> torch.Tensor:
+    return weight_OIHW.repeat(1, num_frames, 1, 1) / num_frames
+
+
+def _layers(net: nn.Module) -> Iterator[tuple[nn.Module, bool]]:
+    """Yield the parts of ``net`` with weights of their own, and whether each begins a layer."""
+    for module in net.modules():
+        if any(True for _ in module.parameters(recurse=False)):
+            yield module, isinstance(module, LAYERS)
+
+
+def unfreeze_last(net: nn.Module, count: int) -> None:
+    """Train the last ``count`` convolutions or dense layers with the norms after them, no more."""
+    parts = list(_layers(net))
+    starts = [number for number, (_, begins) in enumerate(parts) if begins]
+    first = starts[-count] if count <= len(starts) else 0
+    for number, (module, _) in enumerate(parts):
+        for weight in module.parameters(recurse=False):
+            weight.requires_grad_(number >= first)
+
+
+def _still(net: nn.Module) -> Iterator[nn.Module]:
+    """Yield what stays in evaluation mode: everything before the first layer that is trained."""
+    if not any(weight.requires_grad for weight in net.parameters()):
+        yield net
+        return
+    for module in net.modules():
+        if any(weight.requires_grad for weight in module.parameters(recurse=False)):
+            return
+        if not any(True for _ in module.children()):
+            yield module
+
+
+class OnFeatures(nn.Module):
+    """A head that takes the features of a frozen backbone: ``f_BTD -> logits_BK``."""
+
+    def __init__(self, head: nn.Module, *, num_frames: int, num_features: int) -> None:
+        super().__init__()
+        self.num_frames = num_frames
+        self.num_features = num_features
+        self.head = head
+
+    def features(self, f_BTD: torch.Tensor) -> torch.Tensor:
+        """Return what the head gets: here the input itself, its shape checked."""
+        check_features(f_BTD, num_frames=self.num_frames, num_features=self.num_features)
+        return f_BTD
+
+    def forward(self, f_BTD: torch.Tensor) -> torch.Tensor:
+        """Return ``logits_BK``."""
+        logits_BK: torch.Tensor = self.head(self.features(f_BTD))
+        return logits_BK
+
+
+class OnFrames(nn.Module):
+    """Backbone and head in one: ``x_BTCHW -> logits_BK``.
+
+    Args:
+        make: makes a backbone.
+        head: ``f_BTD -> logits_BK``.
+        num_frames: frames of a clip (T).
+        input_size: height and width of a frame.
+        shared: one backbone for all frames, or one a frame.
+    """
+
+    def __init__(
+        self,
+        make: Callable[[], nn.Module],
+        head: nn.Module,
+        *,
+        num_frames: int,
+        input_size: int,
+        shared: bool = True,
+    ) -> None:
+        super().__init__()
+        self.num_frames = num_frames
+        self.input_size = input_size
+        self.backbones = nn.ModuleList(make() for _ in range(1 if shared else num_frames))
+        self.head = head
+
+    def features(self, x_BTCHW: torch.Tensor) -> torch.Tensor:
+        """Return ``f_BTD``."""
+        check_clips(x_BTCHW, num_frames=self.num_frames, input_size=self.input_size)
+        if len(self.backbones) == 1:
+            f_bD: torch.Tensor = self.backbones[0](x_BTCHW.flatten(0, 1))
+            return f_bD.view(len(x_BTCHW), self.num_frames, -1)
+        return torch.stack([net(x_BTCHW[:, t]) for t, net in enumerate(self.backbones)], dim=1)
+
+    def forward(self, x_BTCHW: torch.Tensor) -> torch.Tensor:
+        """Return ``logits_BK``."""
+        logits_BK: torch.Tensor = self.head(self.features(x_BTCHW))
+        return logits_BK
+
+
+def on_backbone(
+    options: BackboneOptions,
+    num_frames: int,
+    make_head: Callable[[int], nn.Module],
+    *,
+    shared: bool = True,
+) -> nn.Module:
+    """Return a head on features, or with its backbone, as ``options`` ask for.
+
+    Args:
+        options: of the backbone.
+        num_frames: frames that the model sees (T).
+        make_head: length of the features (D) to the head, ``f_BTD -> logits_BK``.
+        shared: one backbone for all frames, or one a frame.
+    """
+    size = num_features(options.backbone, options.input_size)
+    head = make_head(size)
+    if options.cached:
+        return OnFeatures(head, num_frames=num_frames, num_features=size)
+    return OnFrames(
+        lambda: Backbone(options),
+        head,
+        num_frames=num_frames,
+        input_size=options.input_size,
+        shared=shared,
+    )
+
+
+def with_backbone(model: nn.Module, entry: ModelEntry, options: ModelOptions) -> nn.Module:
+    """Return ``model`` as one that takes clips: a head gets the backbone of its features.
+
+    Args:
+        model: as ``create_model`` made it; its head is shared, not copied.
+        entry: of the model.
+        options: of the model.
+    """
+    if not isinstance(model, OnFeatures) or not isinstance(options, BackboneOptions):
+        return model
+    whole = OnFrames(
+        lambda: Backbone(options),
+        model.head,
+        num_frames=entry.num_frames(options),
+        input_size=options.input_size,
+    )
+    return whole.train(model.training)
