@@ -38,12 +38,24 @@ def make_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimiz
 def initialise(model: nn.Module, init: str) -> None:
     """Draw all weights anew from torch's global generator and reset running statistics.
 
+    What lies in a module with a true ``draws_own_start`` is left to its ``reset_parameters``, which
+    may as well read a file: a backbone with trained weights.
+
     Args:
         model: changed in place, so that a model that was trained before starts like a fresh one.
         init: ``default`` is each layer's own start; ``glorot`` (Glorot and Bengio, 2010) replaces
             it in convolutions and dense layers by Glorot uniform weights and zero biases.
     """
+    left = {
+        inner
+        for module in model.modules()
+        if getattr(module, "draws_own_start", False)
+        for inner in module.modules()
+        if inner is not module
+    }
     for module in model.modules():
+        if module in left:
+            continue
         reset = getattr(module, "reset_parameters", None)
         if callable(reset):
             reset()
