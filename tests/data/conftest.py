@@ -7,8 +7,13 @@ import av
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import settings
 
 from vidclass.data.frame_store import FrameStore, write_store
+
+# A machine that is busy with something else makes an example slow, not wrong.
+settings.register_profile("no_deadline", deadline=None)
+settings.load_profile("no_deadline")
 
 
 def _write_video(
