@@ -31,7 +31,12 @@ def test_autocast_sets_the_type_of_products(precision, dtype):
         assert nn.Linear(2, 2)(torch.ones(1, 2)).dtype == dtype
 
 
-def test_convolutions_lie_channels_last():
-    layer = nn.Conv2d(4, 4, 3)
-    to_device(layer, CPU)
-    assert layer.weight.is_contiguous(memory_format=torch.channels_last)
+def test_convolutions_of_frames_and_of_volumes_lie_channels_last():
+    model = nn.ModuleDict({"frames": nn.Conv2d(4, 4, 3), "volumes": nn.Conv3d(4, 4, 3)})
+    weights = dict(model.named_parameters())
+    to_device(model, CPU)
+    assert weights["frames.weight"].is_contiguous(memory_format=torch.channels_last)
+    assert weights["volumes.weight"].is_contiguous(memory_format=torch.channels_last_3d)
+    to_device(model, CPU, torch.contiguous_format)
+    assert all(weight.is_contiguous() for weight in model.parameters())
+    assert all(model.get_parameter(name) is weight for name, weight in weights.items())

@@ -1,5 +1,7 @@
 """In which arithmetic and memory layout a model runs on a device."""
 
+from itertools import chain
+
 import torch
 from torch import nn
 
@@ -35,4 +37,11 @@ def to_device(
     memory_format: torch.memory_format = torch.channels_last,
 ) -> None:
     """Move a model and lay its convolutions out channels-last, the layout of stored frames."""
-    model.to(device, memory_format=memory_format)  # type: ignore[call-overload]
+    model.to(device)
+    # Layouts are told apart by dimensions, so that one model may convolve frames and volumes:
+    # nn.Module.to has one layout for all of its weights, and refuses five dimensions.
+    last_3d = torch.channels_last_3d if memory_format == torch.channels_last else memory_format
+    layouts = {4: memory_format, 5: last_3d}
+    for tensor in chain(model.parameters(), model.buffers()):
+        if tensor.ndim in layouts:
+            tensor.data = tensor.data.contiguous(memory_format=layouts[tensor.ndim])
