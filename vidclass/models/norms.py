@@ -18,15 +18,16 @@ def make_norm(norm: Norm, num_channels: int) -> nn.Module:
 
     Args:
         norm: ``batch``: batch norm (Ioffe and Szegedy, 2015). ``lrn``: local response norm with
-            the constants of Krizhevsky et al. (2012), who introduced it. ``lrn_framework``: the
-            same with TensorFlow's default constants. ``layer``: see :class:`ChannelLayerNorm`.
+            the constants that Karpathy et al. (2014) print (they call them those of Krizhevsky et
+            al., 2012, who introduced it with beta 0.75). ``lrn_framework``: the same with
+            TensorFlow's default constants. ``layer``: see :class:`ChannelLayerNorm`.
         num_channels: channels of the map (C).
     """
     match norm:
         case "batch":
             return nn.BatchNorm2d(num_channels)
         case "lrn":
-            return LocalResponseNorm(num_channels, radius=2, bias=2.0, alpha=1e-4, beta=0.75)
+            return LocalResponseNorm(num_channels, radius=2, bias=2.0, alpha=1e-4, beta=0.5)
         case "lrn_framework":
             return LocalResponseNorm(num_channels, radius=5, bias=1.0, alpha=1.0, beta=0.5)
         case "layer":
