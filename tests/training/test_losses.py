@@ -3,8 +3,9 @@ import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
 
+from vidclass.training.balance import class_weights
 from vidclass.training.config import TrainConfig
-from vidclass.training.losses import ClipLoss, class_weights
+from vidclass.training.losses import ClipLoss
 
 CPU = torch.device("cpu")
 LABELS = np.array([0, 0, 0, 0, 0, 1, 1, 2])

@@ -4,6 +4,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from vidclass.training.balance import Balance
+
 __all__ = ["TrainConfig"]
 
 Share = Annotated[float, Field(ge=0.0, lt=1.0)]
@@ -66,9 +68,20 @@ class TrainConfig(BaseModel):
     label_smoothing: Share = 0.0
     """Share of the target spread evenly over all classes."""
 
-    class_balance: Literal["none", "weights", "resample"] = "none"
-    """Against unequal classes: loss weights by inverse frequency, or an epoch that draws every
-    class equally often."""
+    class_balance: Balance = "none"
+    """Against unequal classes. Weights of the loss: by inverse frequency (`weights`), or by the
+    inverse `effective_number` of videos (Cui et al., 2019). Or an epoch that draws all classes
+    equally often: as many clips as before (`resample`), as many of each as the most frequent class
+    has (`oversample`: several clips of a video of a rare class), or as the rarest
+    (`undersample`: another part each epoch)."""
+
+    balance_exponent: Annotated[float, Field(ge=0.0, le=1.0)] = 1.0
+    """How far `class_balance` goes: 1 all the way, 0.5 to the square root of the frequencies, 0
+    leaves them as they are."""
+
+    effective_beta: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.999
+    """Beta of `effective_number`: videos of a class count less the more there are; about
+    1 / (1 - beta) of them count at most."""
 
     clip_norm: Annotated[float, Field(ge=0.0)] = 0.0
     """Largest norm of the gradient of a step; 0 is off."""

@@ -8,20 +8,10 @@ import numpy.typing as npt
 import torch
 import torch.nn.functional as F  # noqa: N812 - the field's own name
 
+from vidclass.training.balance import class_weights
 from vidclass.training.config import TrainConfig
 
-__all__ = ["ClipLoss", "class_weights"]
-
-
-def class_weights(label_N: npt.NDArray[np.int64], num_classes: int) -> npt.NDArray[np.float32]:
-    """Return a weight a class, by inverse frequency, ``[K]``.
-
-    The mean weight over the samples is 1; a class without samples has weight 0.
-    """
-    count_K = np.bincount(label_N, minlength=num_classes)
-    num_present = np.count_nonzero(count_K)
-    weight_K = len(label_N) / (num_present * np.maximum(count_K, 1))
-    return np.where(count_K > 0, weight_K, 0.0).astype(np.float32)
+__all__ = ["ClipLoss"]
 
 
 class ClipLoss:
@@ -44,28 +34,59 @@ class ClipLoss:
         self._gamma = config.focal_gamma if config.loss == "focal" else 0.0
         self._smoothing = config.label_smoothing
         self._weight_K: torch.Tensor | None = None
-        if config.class_balance == "weights":
-            self._weight_K = torch.from_numpy(class_weights(label_N, num_classes)).to(device)
+        if config.class_balance in ("weights", "effective_number"):
+            by_number = config.class_balance == "effective_number"
+            weight_K = class_weights(
+                label_N,
+                num_classes,
+                effective_beta=config.effective_beta if by_number else None,
+                exponent=config.balance_exponent,
+            )
+            self._weight_K = torch.from_numpy(weight_K).to(device)
 
-    def total_weight(self, y_B: torch.Tensor) -> torch.Tensor | float:
-        """Return what the summed loss of the clips ``y_B`` is divided by to be their mean."""
-        return float(len(y_B)) if self._weight_K is None else self._weight_K[y_B].sum()
+    def total_weight(self, y: torch.Tensor) -> torch.Tensor | float:
+        """Return what the summed loss of the clips is divided by to be their mean.
 
-    def summed(self, logits_BK: torch.Tensor, y_B: torch.Tensor) -> torch.Tensor:
+        Args:
+            y: as :meth:`summed` takes it.
+        """
+        if self._weight_K is None:
+            return float(len(y))
+        return (self._weight_K[y] if y.dim() == 1 else y @ self._weight_K).sum()
+
+    def summed(self, logits_BK: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         """Return the weighted sum of the clips' losses, a scalar.
 
-        A sum, since the parts of an accumulated batch are divided by the weight of the whole.
+        A sum, since the parts of an accumulated batch are divided by the weight of the whole. The
+        loss of a clip with shares of several classes is the sum of their losses by those shares.
 
         Args:
             logits_BK: ``[B, K]`` of any float type; the loss is computed in float32.
-            y_B: int64 ``[B]``.
+            y: classes, int64 ``[B]``, or the share of each class, ``[B, K]``.
         """
         logits_BK = logits_BK.float()
-        loss_B = F.cross_entropy(logits_BK, y_B, reduction="none", label_smoothing=self._smoothing)
+        if y.dim() == 2:
+            return self._summed_shares(logits_BK, y)
+        loss_B = F.cross_entropy(logits_BK, y, reduction="none", label_smoothing=self._smoothing)
         if self._gamma:
-            log_prob_B = logits_BK.log_softmax(dim=1).gather(1, y_B[:, None])[:, 0]
-            # -expm1(log p) is 1 - p without the rounding that makes its gradient infinite at p = 1.
-            loss_B = loss_B * (-torch.expm1(log_prob_B)).clamp_min(1e-6) ** self._gamma
+            log_prob_B = logits_BK.log_softmax(dim=1).gather(1, y[:, None])[:, 0]
+            loss_B = loss_B * _focus(log_prob_B, self._gamma)
         if self._weight_K is not None:
-            loss_B = loss_B * self._weight_K[y_B]
+            loss_B = loss_B * self._weight_K[y]
         return loss_B.sum()
+
+    def _summed_shares(self, logits_BK: torch.Tensor, share_BK: torch.Tensor) -> torch.Tensor:
+        log_prob_BK = logits_BK.log_softmax(dim=1)
+        spread_B1 = log_prob_BK.mean(dim=1, keepdim=True)
+        loss_BK = -(1 - self._smoothing) * log_prob_BK - self._smoothing * spread_B1
+        if self._gamma:
+            loss_BK = loss_BK * _focus(log_prob_BK, self._gamma)
+        if self._weight_K is not None:
+            loss_BK = loss_BK * self._weight_K
+        return (share_BK * loss_BK).sum()
+
+
+def _focus(log_prob: torch.Tensor, gamma: float) -> torch.Tensor:
+    """Return what the focal loss multiplies the loss of a class of this log-probability with."""
+    # -expm1(log p) is 1 - p without the rounding that makes its gradient infinite at p = 1.
+    return (-torch.expm1(log_prob)).clamp_min(1e-6) ** gamma
