@@ -67,6 +67,8 @@ class SplitSpec(_Spec):
 class DataSpec(_Spec):
     """The videos, how they are stored, and how clips are taken from them."""
 
+    task: Literal["multiclass", "multilabel"] = "multiclass"
+    """multiclass: each sample shows exactly one class; multilabel: any number of them."""
     source: str = "moving_shapes"
     """`moving_shapes` (made on first use), a folder with one folder a class, or `--data`: the
     study has no videos of its own and asks for `--data FOLDER`."""
