@@ -66,7 +66,7 @@ def test_a_short_video_repeats_its_last_frame_and_is_counted(make_store):
     data = clips(make_store([(4, 32, 32), (1, 32, 32), (10, 32, 32)]))
     numbers = data.frame_numbers(np.arange(3), epoch=0, train=True)
     assert numbers.tolist() == [[0, 1, 2, 3] + [3] * 6, [0] * 10, list(range(10))]
-    assert data.num_padded_videos == 2
+    assert data.num_padded_samples == 2
 
 
 @pytest.mark.parametrize("order", ["kept", "shuffled", "reversed", "frozen"])
@@ -177,7 +177,7 @@ def test_pad_keeps_the_whole_frame_on_grey(make_store):
 @pytest.mark.parametrize(("geometry", "shape"), [("crop", (12, 31, 64)), ("pad", (12, 20, 31))])
 def test_frames_are_never_scaled_up(make_store, geometry, shape):
     store = make_store([(12, 64, 64), shape])
-    with pytest.raises(UserError, match=f"v1 stored at {shape[2]}x{shape[1]}") as error:
+    with pytest.raises(UserError, match=f"v1 at {shape[2]}x{shape[1]}") as error:
         clips(store, geometry=geometry)
     assert "input size, 32" in str(error.value)
 

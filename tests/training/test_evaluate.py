@@ -83,7 +83,7 @@ def test_a_model_of_motion_loses_it_on_frozen_frames_and_swaps_it_on_reversed(
         calibrated = recalibrate_batch_norm(model, train, **options)
         return evaluate(calibrated, test, **options).prob_NK.argmax(axis=1)
 
-    label_N = clips(120, 150).label_ids
+    label_N = clips(120, 150).labels
     swapped_N = np.array([0, 2, 1])[label_N]
     assert np.mean(predicted("kept") == label_N) > 0.9
     assert np.mean(predicted("reversed") == swapped_N) > 0.8

@@ -2,7 +2,7 @@
 
 Each purpose has a stream of its own: switching the shuffle on leaves windows and cuts as they were.
 
-Legend: N videos, C clips of a pass, W frames of a window, T frames that an arm sees.
+Legend: N samples, C clips of a pass, W frames of a window, T frames that an arm sees.
 """
 
 import hashlib
@@ -37,7 +37,7 @@ ROUNDING = 1e-6
 
 @dataclass(frozen=True)
 class Footage:
-    """What the clips of each video may show.
+    """What the clips of each sample may show.
 
     Args:
         first_N: first usable frame.
@@ -55,7 +55,7 @@ class Footage:
 
     @cached_property
     def offsets_NW(self) -> Int64:
-        """The frames of each video's window, counted from its start."""
+        """The frames of each sample's window, counted from its start."""
         return frame_offsets(self.step_N, self.num_frames)
 
     @cached_property
@@ -103,8 +103,8 @@ class DrawPlan:
         seed: of every draw.
         choice: which frames a clip shows.
         crop: how frames are cut.
-        footage: of the videos.
-        video_ids: decide what is drawn in evaluation.
+        footage: of the samples.
+        sample_ids: decide what is drawn in evaluation.
         num_frames: T.
         random_position: whether one frame of the window is shown, drawn.
         shuffled: whether the frames are permuted.
@@ -114,21 +114,21 @@ class DrawPlan:
     choice: ClipChoice
     crop: CropOptions
     footage: Footage
-    video_ids: Sequence[str]
+    sample_ids: Sequence[str]
     num_frames: int
     random_position: bool
     shuffled: bool
 
 
 def draw_training(plan: DrawPlan, epoch: int, repeat: int) -> Draws:
-    """Return the draws of the clips of an epoch, one a video.
+    """Return the draws of the clips of an epoch, one a sample.
 
     Args:
         plan: of the data set.
         epoch: from 0.
-        repeat: 0 for the first clip of every video, 1 for the second of those that show two.
+        repeat: 0 for the first clip of every sample, 1 for the second of those that show two.
     """
-    footage, choice, num_clips = plan.footage, plan.choice, len(plan.video_ids)
+    footage, choice, num_clips = plan.footage, plan.choice, len(plan.sample_ids)
     size = (num_clips, footage.num_frames)
 
     def draw(stream: int) -> np.random.Generator:
@@ -165,11 +165,11 @@ def draw_evaluation(plan: DrawPlan, epoch: int, windows: int) -> Draws:
     Args:
         plan: of the data set.
         epoch: of the shuffle.
-        windows: views of each video, times the cuts of each: clip ``video * views + window * cuts +
-            cut``.
+        windows: views of each sample, times the cuts of each: clip ``sample * views + window * cuts
+            + cut``.
     """
     footage, choice, cuts = plan.footage, plan.choice, plan.crop.num_places
-    num_clips = len(plan.video_ids) * windows * cuts
+    num_clips = len(plan.sample_ids) * windows * cuts
     if choice.kind in ("first", "last", "fixed"):
         start_N = _starts(plan, footage.first_N, footage.first_N)
         starts_C = np.repeat(start_N, windows * cuts)
@@ -179,16 +179,16 @@ def draw_evaluation(plan: DrawPlan, epoch: int, windows: int) -> Draws:
         starts_C = np.repeat((footage.first_N[:, None] + shift_NV).reshape(-1), cuts)
     position_C = phase_CW = key_C = None
     if plan.random_position:
-        hashed_N = [_hash(video_id) % footage.num_frames for video_id in plan.video_ids]
+        hashed_N = [_hash(sample_id) % footage.num_frames for sample_id in plan.sample_ids]
         position_C = np.repeat(np.array(hashed_N, dtype=np.int64), windows * cuts)
     if choice.kind == "segment":
         phase_V = np.repeat((np.arange(windows) + 0.5) / windows, cuts)
-        phase_C = np.tile(phase_V, len(plan.video_ids))
+        phase_C = np.tile(phase_V, len(plan.sample_ids))
         phase_CW = np.repeat(phase_C[:, None], footage.num_frames, axis=1)
     elif choice.kind == "scattered":
         keys = [
-            _hash(f"{video_id}/{window}") >> 1
-            for video_id in plan.video_ids
+            _hash(f"{sample_id}/{window}") >> 1
+            for sample_id in plan.sample_ids
             for window in range(windows)
         ]
         key_C = np.repeat(np.array(keys, dtype=np.int64), cuts)

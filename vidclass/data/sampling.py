@@ -4,8 +4,8 @@ All of it is a pure function of (seed, epoch, clip index): the same clip is read
 any order, on any day. All arms of a study share one :class:`Window`, so that they see the same
 footage; :class:`FramePositions` says which frames of the window an arm looks at.
 
-Legend: B clips of a batch, C clips of a pass, N videos, W frames of a window, T frames that an arm
-sees, H height, S input size.
+Legend: B clips of a batch, C clips of a pass, N samples (videos, or stretches of them), W frames of
+a window, T frames that an arm sees, H height, S input size.
 """
 
 from typing import Literal
@@ -28,6 +28,7 @@ from vidclass.data.controls import median_background
 from vidclass.data.crops import CropOptions, Geometry, corner_patch, cut, place, resize
 from vidclass.data.draws import DrawPlan, Draws, Footage, draw_evaluation, draw_training, joined
 from vidclass.data.frame_store import FrameStore
+from vidclass.data.samples import Labels, read_samples
 from vidclass.data.window import FramePositions, Window
 from vidclass.errors import UserError
 
@@ -40,34 +41,35 @@ Frames = npt.NDArray[np.uint8]
 
 
 class ClipDataset:
-    """Clips of the videos of ``table``, read from a :class:`FrameStore`.
+    """Clips of the samples of ``table``, read from a :class:`FrameStore`.
 
     Args:
         store: where the frames are.
-        table: rows of ``video_id``, ``label_id``, ``group``; row ``n`` is video ``n``.
+        table: a sample table (:mod:`vidclass.data.samples`); row ``n`` is sample ``n``.
         window: the footage, shared by all arms of a study.
         positions: which frames of the window this arm sees.
         input_size: height and width of a clip, in pixels.
         geometry: ``crop``: the short side is scaled down to ``input_size``, then the long side is
             cut (at random in training, in the middle in evaluation); ``pad``: the long side is
             scaled down, the rest is grey; ``squash``: both sides are scaled, the aspect is lost.
-        views: windows a video in evaluation, evenly spaced; one is centred.
+        views: windows a sample in evaluation, evenly spaced; one is centred.
         order: what happens to the chosen frames: ``kept``, ``shuffled`` (a fresh permutation a
             clip and epoch), ``reversed``, ``frozen`` (the middle one repeated), ``background`` (the
             median of the video's usable footage instead of each).
         seed: the seed of every draw.
         choice: which frames a clip shows; by default a random window.
         crop: which part of a scaled frame is shown, where the geometry leaves a choice.
+        num_classes: needed where several labels may hold at a time.
 
     Attributes:
-        views: clips scored of a video: windows times cuts. Clip ``c`` of an evaluation belongs to
-            video ``c // views``; in training, clip ``c`` is the ``c // num_videos``-th of video
-            ``c % num_videos``, each another one.
+        views: clips scored of a sample: windows times cuts. Clip ``c`` of an evaluation belongs to
+            sample ``c // views``; in training, clip ``c`` is the ``c // num_samples``-th of sample
+            ``c % num_samples``, each another one.
 
     Raises:
         UserError: when a video is absent from the store, a position lies outside the window, a
-            stored video is smaller than ``input_size`` (frames are never scaled up), or several
-            views would all show the same.
+            stored video is smaller than ``input_size`` (frames are never scaled up), several views
+            would all show the same, or the table is wrong.
     """
 
     def __init__(
@@ -84,6 +86,7 @@ class ClipDataset:
         seed: int = 0,
         choice: ClipChoice | None = None,
         crop: CropOptions | None = None,
+        num_classes: int | None = None,
     ) -> None:
         outside = [i for i in positions.indices if not 0 <= i < window.num_frames]
         if outside or not positions.indices:
@@ -96,7 +99,7 @@ class ClipDataset:
         self.crop = crop or CropOptions()
         if views < 1 or (views > 1 and self.choice.kind in ONE_VIEW):
             raise UserError(
-                "an evaluation has one view a video or more, and several only of a clip choice in "
+                "an evaluation has one view a sample or more, and several only of a clip choice in "
                 "which they differ",
                 f"views {views}, {self.choice.kind}",
                 "views: 1",
@@ -109,18 +112,15 @@ class ClipDataset:
         self.views = views * self.crop.num_places
         self.order = order
         self.seed = seed
-        self.video_ids: list[str] = [str(video_id) for video_id in table["video_id"]]
-        self.label_ids: Int64 = table["label_id"].to_numpy(np.int64)
-        self.groups: list[str] = [str(group) for group in table["group"]]
-
-        rows = store.rows(self.video_ids)
+        rows = store.rows([str(video_id) for video_id in table["video_id"]])
+        self.samples = read_samples(table, rows["T"].to_numpy(np.int64), num_classes)
         self._heights_N: Int64 = rows["H"].to_numpy(np.int64)
         self._widths_N: Int64 = rows["W"].to_numpy(np.int64)
         self._check_sizes()
         fps_N = rows["fps"].to_numpy(np.float64)
         first_N, last_N = usable_frames(
-            np.zeros(len(rows), dtype=np.int64),
-            rows["T"].to_numpy(np.int64) - 1,
+            self.samples.first_N,
+            self.samples.last_N,
             self.choice.from_share,
             self.choice.to_share,
         )
@@ -137,7 +137,7 @@ class ClipDataset:
             choice=self.choice,
             crop=self.crop,
             footage=self._footage,
-            video_ids=self.video_ids,
+            sample_ids=self.samples.sample_ids,
             num_frames=positions.num_frames,
             random_position=positions.random,
             shuffled=order == "shuffled",
@@ -154,38 +154,43 @@ class ClipDataset:
         return {**self.__dict__, "_frames": None, "_backgrounds": {}, "_kept_draws": {}}
 
     @property
-    def num_videos(self) -> int:
-        """Number of videos."""
-        return len(self.video_ids)
+    def num_samples(self) -> int:
+        """Number of samples."""
+        return len(self.samples)
 
     @property
-    def num_padded_videos(self) -> int:
-        """Number of videos whose usable footage is shorter than a clip, so that frames repeat."""
+    def labels(self) -> Labels:
+        """What each sample shows: ``label_N`` int64 or ``label_NK`` float32."""
+        return self.samples.labels
+
+    @property
+    def num_padded_samples(self) -> int:
+        """Number of samples whose usable footage is shorter than a clip, so that frames repeat."""
         length_N = self._footage.last_N - self._footage.first_N
         if self.choice.is_spread:
             return int((length_N < self.window.num_frames - 1).sum())
         return int((self._footage.offsets_NW[:, -1] > length_N).sum())
 
     def num_clips(self, train: bool) -> int:
-        """Return the clips of a pass: one a video in training, ``views`` a video in evaluation."""
-        return self.num_videos * (1 if train else self.views)
+        """Return the clips of a pass: one a sample in training, ``views`` in evaluation."""
+        return self.num_samples * (1 if train else self.views)
 
-    def videos_of(self, clips_B: Int64, *, train: bool) -> Int64:
-        """Return which videos (rows of the table) the clips belong to, ``[B]``."""
-        return clips_B % self.num_videos if train else clips_B // self.views
+    def samples_of(self, clips_B: Int64, *, train: bool) -> Int64:
+        """Return which samples (rows of the table) the clips belong to, ``[B]``."""
+        return clips_B % self.num_samples if train else clips_B // self.views
 
     def frame_numbers(self, clips_B: Int64, *, epoch: int, train: bool) -> Int64:
         """Return which stored frames the clips show, ``[B, T]``."""
         clips_B = np.asarray(clips_B, dtype=np.int64)
         draws = self._draws(clips_B, epoch, train)
-        video_B = self.videos_of(clips_B, train=train)
+        sample_B = self.samples_of(clips_B, train=train)
         if self.choice.is_spread or draws.speed_C is not None:
-            numbers_BT = self._elsewhere(clips_B, video_B, draws)
+            numbers_BT = self._elsewhere(clips_B, sample_B, draws)
         else:
             numbers_BT = np.minimum(
-                self._shown(self._footage.offsets_NW[video_B], clips_B, draws)
+                self._shown(self._footage.offsets_NW[sample_B], clips_B, draws)
                 + draws.starts_C[clips_B][:, None],
-                self._footage.last_N[video_B][:, None],
+                self._footage.last_N[sample_B][:, None],
             )
         if draws.order_CT is not None:
             numbers_BT = np.take_along_axis(numbers_BT, draws.order_CT[clips_B], axis=1)
@@ -202,9 +207,9 @@ class ClipDataset:
             return np.take_along_axis(window_BW, draws.position_C[clips_B][:, None], axis=1)
         return window_BW[:, self.positions.indices]
 
-    def _elsewhere(self, clips_B: Int64, video_B: Int64, draws: Draws) -> Int64:
+    def _elsewhere(self, clips_B: Int64, sample_B: Int64, draws: Draws) -> Int64:
         """Return the frames of clips that are no plain window, ``[B, T]``."""
-        first_B, last_B = self._footage.first_N[video_B], self._footage.last_N[video_B]
+        first_B, last_B = self._footage.first_N[sample_B], self._footage.last_N[sample_B]
         num_frames = self.window.num_frames
         if draws.phase_CW is not None:
             window_BW = segment_frames(first_B, last_B, draws.phase_CW[clips_B])
@@ -213,7 +218,7 @@ class ClipDataset:
         elif draws.speed_C is not None and draws.jitter_CW is not None:
             window_BW = window_frames(
                 draws.starts_C[clips_B],
-                self._footage.step_N[video_B],
+                self._footage.step_N[sample_B],
                 num_frames,
                 first_B,
                 last_B,
@@ -228,7 +233,7 @@ class ClipDataset:
         """Return the clips, ``x_BTHWC`` uint8 ``[B, T, S, S, 3]``.
 
         Args:
-            clips_B: in training the video's row (plus ``num_videos`` for its second clip of the
+            clips_B: in training the sample's row (plus ``num_samples`` for its second clip of the
                 epoch, and so on), ``row * views + view`` in evaluation.
             epoch: draws differ between epochs; any fixed number for evaluation.
             train: random window and crop, or the evaluation's fixed ones.
@@ -238,14 +243,14 @@ class ClipDataset:
         num_frames, size = numbers_BT.shape[1], self.input_size
         x_BTHWC = torch.empty((len(clips_B), num_frames, size, size, 3), dtype=torch.uint8)
         out = x_BTHWC.numpy()
-        videos = self.videos_of(clips_B, train=train).tolist()
+        samples = self.samples_of(clips_B, train=train).tolist()
         consecutive = (np.diff(numbers_BT, axis=1) == 1).all(axis=1).tolist()
         firsts = numbers_BT[:, 0].tolist()
         mapped = self._mapped()
         crops_B2 = self._draws(clips_B, epoch, train).crops_C2[clips_B]
         cut_B = clips_B % self.crop.num_places
-        for row, video in enumerate(videos):
-            frames = mapped[video]
+        for row, sample in enumerate(samples):
+            frames = mapped[sample]
             # A slice of mapped pages is copied once, straight into the batch.
             shown: slice | Int64 = numbers_BT[row]
             if consecutive[row]:
@@ -257,19 +262,19 @@ class ClipDataset:
                 if not train and self.crop.num_places > 1:
                     height, width = frames.shape[1:3]
                     where = place(self.crop.test, int(cut_B[row]), height=height, width=width)
-                self._cut(video, shown, where, out[row])
+                self._cut(sample, shown, where, out[row])
         return x_BTHWC
 
     def _cut(
-        self, video: int, shown: slice | Int64, where: tuple[float, float], out: Frames
+        self, sample: int, shown: slice | Int64, where: tuple[float, float], out: Frames
     ) -> None:
-        """Write frames ``shown`` of a video into ``out [T, S, S, 3]``."""
-        frames = self._mapped()[video]
+        """Write frames ``shown`` of a sample into ``out [T, S, S, 3]``."""
+        frames = self._mapped()[sample]
         if self.order == "background":
-            if video not in self._backgrounds:
-                usable = slice(self._footage.first_N[video], self._footage.last_N[video] + 1)
-                self._backgrounds[video] = median_background(frames[usable])[None]
-            frames, shown = self._backgrounds[video], slice(0, 1)
+            if sample not in self._backgrounds:
+                usable = slice(self._footage.first_N[sample], self._footage.last_N[sample] + 1)
+                self._backgrounds[sample] = median_background(frames[usable])[None]
+            frames, shown = self._backgrounds[sample], slice(0, 1)
         if self.crop.corner:
             patch = corner_patch(frames, self.crop.corner, self.crop.corner_share)
             out[:] = resize(patch[shown], self.input_size, self.input_size)
@@ -278,12 +283,14 @@ class ClipDataset:
 
     def _mapped(self) -> list[Frames]:
         if self._frames is None:
-            self._frames = [self.store.frames(video_id) for video_id in self.video_ids]
+            video_ids = self.samples.video_ids
+            frames = {video_id: self.store.frames(video_id) for video_id in set(video_ids)}
+            self._frames = [frames[video_id] for video_id in video_ids]
         return self._frames
 
     def _draws(self, clips_B: Int64, epoch: int, train: bool) -> Draws:
         """Return the draws of the pass that ``clips_B`` belong to, keeping those of one epoch."""
-        repeats = int(clips_B.max(initial=0)) // self.num_videos + 1 if train else 1
+        repeats = int(clips_B.max(initial=0)) // self.num_samples + 1 if train else 1
         kept = self._kept_draws.get(train)
         if kept is None or kept[0] != epoch or kept[1] < repeats:
             if train:
@@ -306,7 +313,7 @@ class ClipDataset:
                 f"frames are never scaled up: with geometry {self.geometry} the {side} side of a "
                 f"stored video is at least the input size, {self.input_size}"
                 + (f", times crop.scale {self.crop.scale:g}" if self.crop.scale > 1 else ""),
-                f"{len(small)} videos are smaller, first {self.video_ids[first]} stored at "
+                f"{len(small)} samples are smaller, first {self.samples.sample_ids[first]} at "
                 f"{self._widths_N[first]}x{self._heights_N[first]}",
                 f"an input_size of at most {int(sides_N.min() / self.crop.scale)}, or a store with "
                 "a larger short_side if the files are larger than the store",

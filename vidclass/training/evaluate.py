@@ -70,15 +70,15 @@ def evaluate(
             parts.append(logits_BK.float().softmax(dim=1))
     model.train(was_training)
     clip_prob_CK: npt.NDArray[np.float32] = torch.cat(parts).cpu().numpy()
-    num_videos, views = data.num_videos, data.views
+    num_videos, views = data.num_samples, data.views
     clip_prob_NVK = clip_prob_CK.reshape(num_videos, views, -1)
     return Predictions(
         prob_NK=clip_prob_NVK.mean(axis=1, dtype=np.float64).astype(np.float32),
         clip_prob_NVK=clip_prob_NVK,
-        label_N=data.label_ids,
-        video_ids=data.video_ids,
-        groups=data.groups,
-        loss=metrics.log_loss(np.repeat(data.label_ids, views), clip_prob_CK),
+        label_N=data.labels,
+        video_ids=data.samples.sample_ids,
+        groups=data.samples.groups,
+        loss=metrics.log_loss(np.repeat(data.labels, views), clip_prob_CK),
     )
 
 
@@ -117,7 +117,7 @@ def recalibrate_batch_norm(
         norm.momentum = None  # a plain mean over all batches
         norm.train()
     # Mixed, since tables often come sorted by class, and a batch of one class has other statistics.
-    order_C = epoch_order(data.label_ids, resample=False, seed=0, epoch=0)
+    order_C = epoch_order(data.labels, resample=False, seed=0, epoch=0)
     batches = cut(order_C, batch_size)
     ahead = device.type == "cuda"
     with torch.no_grad(), autocast(precision, device):

@@ -166,10 +166,10 @@ def _check(
             select,
             f"one of {', '.join(SELECTION_METRICS)}",
         )
-    if train.num_videos < 2 or valid.num_videos < 1:
+    if train.num_samples < 2 or valid.num_samples < 1:
         raise UserError(
             "a training needs two training videos or more and one validation video",
-            f"{train.num_videos} training, {valid.num_videos} validation",
+            f"{train.num_samples} training, {valid.num_samples} validation",
             "more videos, or other shares of the split",
         )
     if resume_from and not checkpoints:

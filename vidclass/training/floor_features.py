@@ -126,7 +126,7 @@ def floor_features(
         input_size=FRAME_SIZE,
         geometry=geometry,
     )
-    num_videos = data.num_videos
+    num_videos = data.num_samples
     middle_ND, mean_ND, deviation_ND, difference_ND = (
         np.empty((num_videos, NUM_FRAME_FEATURES), dtype=np.float32) for _ in range(4)
     )
@@ -143,7 +143,7 @@ def floor_features(
         steps_BTD = np.abs(np.diff(bag_BTD, axis=1))
         difference_ND[rows] = steps_BTD.mean(axis=1) if num_bag > 1 else 0.0
     return FloorFeatures(
-        video_ids=data.video_ids,
+        video_ids=data.samples.sample_ids,
         metadata_NM=manifest[list(METADATA_COLUMNS)].to_numpy(dtype=np.float64),
         middle_ND=middle_ND,
         mean_ND=mean_ND,

@@ -82,9 +82,9 @@ class Trainer:
         to_device(model, torch.device("cpu"), torch.contiguous_format)
         initialise(model, config.init)
         to_device(model, device)
-        self._loss = ClipLoss(config, data.label_ids, num_classes, device)
+        self._loss = ClipLoss(config, data.labels, num_classes, device)
         self._optimizer = make_optimizer(model, config)
-        num_steps = config.epochs * len(cut(np.arange(data.num_videos), config.batch_size))
+        num_steps = config.epochs * len(cut(np.arange(data.num_samples), config.batch_size))
         self._schedule = Schedule(self._optimizer, config, num_steps)
         self._average = WeightAverage(model, config.ema_decay) if config.ema_decay else None
 
@@ -132,7 +132,7 @@ class Trainer:
         generator = torch.Generator().manual_seed(derived_seed(self._seed, epoch, "augment"))
         self.model.train()
         resample = self._config.class_balance == "resample"
-        order_C = epoch_order(self._data.label_ids, resample=resample, seed=self._seed, epoch=epoch)
+        order_C = epoch_order(self._data.labels, resample=resample, seed=self._seed, epoch=epoch)
         batches = cut(order_C, self._config.batch_size)
         on_cpu = self.device.type == "cpu"
         check_every = 1 if on_cpu else STEPS_BETWEEN_CHECKS
@@ -153,7 +153,7 @@ class Trainer:
         seconds = time.perf_counter() - started
         size_S = np.array([len(clips_B) for clips_B in batches])
         return EpochResult(
-            label_C=self._data.label_ids[order_C],
+            label_C=self._data.labels[order_C],
             predicted_C=torch.cat(predicted).cpu().numpy(),
             loss=float(np.average(torch.stack(losses).cpu().numpy(), weights=size_S)),
             seconds_data=seconds_data,
