@@ -9,8 +9,8 @@ it carries its backbone and takes clips, so that these can be augmented.
 Legend: B clips, T frames, b = B * T, C channels, H height, W width, D features, K classes.
 """
 
-from collections.abc import Callable, Iterator
-from typing import Any, ClassVar, Literal, Self
+from collections.abc import Callable
+from typing import Any, Self
 
 import torch
 from pydantic import Field, model_validator
@@ -30,7 +30,6 @@ from vidclass.models.pretrained import (
     fitting_state,
     load_state,
     read_state,
-    skips_pretrained,
 )
 from vidclass.models.registry import (
     NUM_COLOURS,
@@ -41,6 +40,7 @@ from vidclass.models.registry import (
     check_clips,
     check_features,
 )
+from vidclass.models.tuning import Freeze, Tuned
 
 __all__ = [
     "QUICK",
@@ -51,14 +51,11 @@ __all__ = [
     "feature_source",
     "normalisation_of",
     "on_backbone",
-    "unfreeze_last",
     "with_backbone",
 ]
 
 QUICK = {"backbone": "squeezenet1_1", "weights": NO_WEIGHTS, "input_size": 32}
 """A configuration that is fast everywhere."""
-
-LAYERS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
 
 
 class BackboneOptions(ModelOptions):
@@ -75,7 +72,7 @@ class BackboneOptions(ModelOptions):
     random start; or a file, by its absolute path or its name in HOME/weights."""
     pooling: Pooling = "avg"
     """How the last map becomes one vector: avg or max over its places (tokens of a transformer)."""
-    freeze: Literal["frozen", "last", "full"] = "frozen"
+    freeze: Freeze = "frozen"
     """What of the backbone is trained: nothing; its last `last_layers`; all. With the training's
     `unfreeze_after` that begins after so many epochs, and the head learns alone before."""
     last_layers: int = Field(3, ge=1, le=1000)
@@ -121,7 +118,7 @@ def feature_source(options: BackboneOptions) -> FeatureSource | None:
     )
 
 
-class Backbone(nn.Module):
+class Backbone(Tuned):
     """An image net without its classifier: ``x_bCHW -> f_bD``.
 
     Args:
@@ -131,52 +128,19 @@ class Backbone(nn.Module):
             a still clip gives what its one frame gives.
     """
 
-    draws_own_start: ClassVar[bool] = True
-    """Whoever draws the weights of a model anew leaves what is inside to `reset_parameters`."""
-
     def __init__(self, options: BackboneOptions, *, num_frames: int = 1) -> None:
-        super().__init__()
         self.options = options
         self.num_frames = num_frames
         self.num_features = num_features(options.backbone, options.input_size)
-        self.held = False
-        self.net = self._random_net()
-        if options.weights != NO_WEIGHTS and not skips_pretrained() and not self._on_meta():
-            self._load()
-        self.hold(False)
-
-    def reset_parameters(self) -> None:
-        """Go back to the start: the weights of the file, or others at random."""
-        if self.options.weights == NO_WEIGHTS:
-            self.net.load_state_dict(self._random_net().state_dict())
-        else:
-            self._load()
+        super().__init__(
+            random=options.weights == NO_WEIGHTS,
+            freeze=options.freeze,
+            last_layers=options.last_layers,
+        )
 
     def forward(self, x_bCHW: torch.Tensor) -> torch.Tensor:
         """Return ``f_bD``."""
         return pool(self.net(x_bCHW), self.net, self.options.pooling)
-
-    def hold(self, held: bool) -> None:
-        """Freeze the whole net for the time being, or train again what ``freeze`` says."""
-        self.held = held
-        match "frozen" if held else self.options.freeze:
-            case "frozen":
-                self.net.requires_grad_(False)
-            case "last":
-                unfreeze_last(self.net, self.options.last_layers)
-            case "full":
-                self.net.requires_grad_(True)
-        self.train(self.training)
-
-    def train(self, mode: bool = True) -> Self:
-        """Set the mode; what is not trained stays as in evaluation, statistics of norms too."""
-        super().train(mode)
-        for module in _still(self.net):
-            module.eval()
-        return self
-
-    def _on_meta(self) -> bool:
-        return any(weight.is_meta for weight in self.net.parameters())
 
     def _random_net(self) -> nn.Module:
         net = build_trunk(self.options.backbone, self.options.input_size)
@@ -212,35 +176,6 @@ def _stem(net: nn.Module) -> tuple[str, nn.Conv2d]:
 
 def _inflated(weight_OIHW: torch.Tensor, num_frames: int) -> torch.Tensor:
     return weight_OIHW.repeat(1, num_frames, 1, 1) / num_frames
-
-
-def _layers(net: nn.Module) -> Iterator[tuple[nn.Module, bool]]:
-    """Yield the parts of ``net`` with weights of their own, and whether each begins a layer."""
-    for module in net.modules():
-        if any(True for _ in module.parameters(recurse=False)):
-            yield module, isinstance(module, LAYERS)
-
-
-def unfreeze_last(net: nn.Module, count: int) -> None:
-    """Train the last ``count`` convolutions or dense layers with the norms after them, no more."""
-    parts = list(_layers(net))
-    starts = [number for number, (_, begins) in enumerate(parts) if begins]
-    first = starts[-count] if count <= len(starts) else 0
-    for number, (module, _) in enumerate(parts):
-        for weight in module.parameters(recurse=False):
-            weight.requires_grad_(number >= first)
-
-
-def _still(net: nn.Module) -> Iterator[nn.Module]:
-    """Yield what stays in evaluation mode: everything before the first layer that is trained."""
-    if not any(weight.requires_grad for weight in net.parameters()):
-        yield net
-        return
-    for module in net.modules():
-        if any(weight.requires_grad for weight in module.parameters(recurse=False)):
-            return
-        if not any(True for _ in module.children()):
-            yield module
 
 
 class OnFeatures(nn.Module):
