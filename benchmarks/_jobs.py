@@ -33,7 +33,7 @@ def study_folder(home: Path, folder: Path, overrides: tuple[str, ...]) -> tuple[
     divide(videos, data).to_parquet(folder / "splits.parquet", index=False)
     facts = {"classes": sorted(videos["label"].unique()), "store_key": prepared.store.path.name}
     state = State(spec=spec.model_dump(mode="json"), data=facts)
-    return spec, {**job_data(state), "study": folder.name}
+    return spec, {**job_data(state, {}), "study": folder.name}
 
 
 def arm_job(spec: StudySpec, shared: Job, name: str, trial: str, *, kind: str = "search") -> Job:
@@ -49,7 +49,7 @@ def job_again(state: State, spec: StudySpec, trial: Trial, study: str, **train: 
     rest = _rest(
         trial.trial, trial.kind, trial.arm, trial.fold, trial.seed, trial.variant, config, spec
     )
-    return {**job_data(state), "study": study, **rest}
+    return {**job_data(state, config), "study": study, **rest}
 
 
 def _rest(

@@ -176,7 +176,7 @@ class BestModel:
     def of(cls, study: Study, state: State, trial: Trial) -> "BestModel":
         """Return the model of ``trial``, its weights read back and verified."""
         job = {
-            **job_data(state),
+            **job_data(state, trial.config),
             "config": trial.config,
             "seed": trial.seed,
             "fold": DEPLOY_FOLD,

@@ -13,6 +13,7 @@ from vidclass.report.collect import StudyTables
 from vidclass.report.cost import arm_costs
 from vidclass.report.intervals import Interval
 from vidclass.report.table import joined, plural, without_paths
+from vidclass.sweep.arm_data import footage_lines
 
 __all__ = ["EQUIVALENCE_MARGIN", "Light", "lights", "num_padded"]
 
@@ -65,6 +66,7 @@ def lights(tables: StudyTables, metadata: Interval | None, chance: float) -> lis
         _failures(tables),
         _equal_budget(tables),
         _padded(tables),
+        _same_footage(tables),
         _whole(tables),
     ]
 
@@ -178,10 +180,12 @@ def _equal_budget(tables: StudyTables) -> Light:
 
 def num_padded(tables: StudyTables) -> int:
     """Return how many usable videos are shorter than the window, so that frames are repeated."""
-    window = tables.spec.data.window
+    window, sampling = tables.spec.data.window, tables.spec.data.sampling
     usable = tables.manifest[tables.manifest["status"] == "ok"]
     last_s = window.span_s * (window.num_frames - 1) / window.num_frames
     wanted = np.rint(last_s * usable["fps"])
+    if sampling.is_spread or sampling.kind == "dense":
+        wanted = np.full(len(usable), (window.num_frames - 1) * sampling.stride)
     return int((wanted > usable["num_frames"] - 1).sum())
 
 
@@ -193,6 +197,15 @@ def _padded(tables: StudyTables) -> Light:
     usable = int((tables.manifest["status"] == "ok").sum())
     reason = f"{padded:,} of {plural(usable, 'video')} are shorter than {span}: "
     return Light("Videos padded", "amber", reason + "their last frame is repeated", "protocol")
+
+
+def _same_footage(tables: StudyTables) -> Light:
+    name = "Same footage"
+    own = list(footage_lines(tables.spec))
+    if not own:
+        return Light(name, "green", "all arms look at the same windows and cuts", "protocol")
+    reason = f"{'; '.join(own)}: a difference may be owed to that, not to the architecture"
+    return Light(name, "amber", reason, "protocol")
 
 
 def _whole(tables: StudyTables) -> Light:

@@ -285,16 +285,16 @@ def _models(spec: StudySpec, state: State) -> dict[str, ModelFacts]:
         if not finals:
             continue
         try:
-            facts[arm.name] = _facts(arm, finals[-1].config["options"], spec, state)
+            facts[arm.name] = _facts(arm, finals[-1].config["options"], state)
         except UserError:  # a plug-in's model that is not loaded here
             continue
     return facts
 
 
-def _facts(arm: ArmSpec, options: dict[str, Any], spec: StudySpec, state: State) -> ModelFacts:
+def _facts(arm: ArmSpec, options: dict[str, Any], state: State) -> ModelFacts:
     entry = model_entry(arm.model)
     resolved = entry.options.model_validate(options)
-    positions = entry.frame_positions(spec.data.window.num_frames, resolved)
+    positions = entry.frame_positions(resolved.window_frames, resolved)
     cost = profile(arm.model, len(state.data["classes"]), **options)
     return ModelFacts(
         parameters=cost.parameters,

@@ -88,7 +88,7 @@ def _frames_seen(tables: StudyTables, score: Score) -> Cell:
     facts = tables.models.get(score.name)
     if facts is None:
         return missing("model not registered here")
-    views = tables.spec.data.views
+    views = tables.spec.data.clips_per_video
     return Cell(
         f"{views * facts.num_frames:,}", views * facts.num_frames, f"{views} x {facts.num_frames}"
     )

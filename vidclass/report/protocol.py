@@ -105,7 +105,7 @@ def protocol_rows(tables: StudyTables, held_out: str) -> list[tuple[str, str]]:
             f"{data.window.span_s:g} s, {plural(data.window.num_frames, 'frame')}; "
             f"{data.input_size} x {data.input_size} px, geometry {data.geometry}",
         ),
-        ("Views", f"{plural(data.views, 'clip')} a test video"),
+        ("Views", f"{plural(data.clips_per_video, 'clip')} a test video"),
         (
             "Budget",
             f"{plural(budget.trials, 'trial')} x at most {plural(spec.budget.epochs, 'epoch')} an "

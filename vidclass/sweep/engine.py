@@ -207,7 +207,7 @@ class Engine:
     def _job(self, trial: Trial) -> Job:
         newest = trial.attempts[-1]
         return {
-            **job_data(self.state),
+            **job_data(self.state, trial.config),
             "study": self.name,
             "trial": trial.trial,
             "attempt": newest.number,
@@ -330,15 +330,17 @@ def _half_batch(train: dict[str, Any]) -> dict[str, Any]:
     return {**train, "batch_size": max(2, batch_size // 2), "accumulate": 1}
 
 
-def job_data(state: State) -> dict[str, Any]:
-    """Return the part of a job that all trials of a study share."""
-    data = state.spec["data"]
+def job_data(state: State, config: dict[str, Any]) -> dict[str, Any]:
+    """Return what a job says of the data: the study's fields, and over them those of the trial."""
+    data = state.spec["data"] | config.get("data", {})
     return {
         "classes": state.data["classes"],
         "store_key": state.data["store_key"],
         "window": data["window"],
         "input_size": data["input_size"],
         "geometry": data["geometry"],
+        "sampling": data.get("sampling", {}),  # absent from ledgers of the first version
+        "crop": data.get("crop", {}),
         "views": data["views"],
         "augment": data["augment"],
     }

@@ -16,6 +16,8 @@ import numpy.typing as npt
 import pandas as pd
 import torch
 
+from vidclass.data.clip_choice import ClipChoice
+from vidclass.data.crops import CropOptions
 from vidclass.data.frame_store import FrameStore
 from vidclass.data.manifest import read_manifest
 from vidclass.data.sampling import ClipDataset, FramePositions, Order, Window
@@ -104,6 +106,8 @@ def clip_dataset(
         views=job["views"],
         order=order,
         seed=job["seed"],
+        choice=ClipChoice.model_validate(job["sampling"]),
+        crop=CropOptions.model_validate(job["crop"]),
     )
 
 
@@ -117,7 +121,8 @@ def transform_of(job: Job) -> BatchTransform:
     """Return the job's way from uint8 clips to model input."""
     entry = model_entry(job["config"]["model"])
     pixels = entry.normalisation(entry.options.model_validate(job["config"]["options"]))
-    return BatchTransform(pixels.mean, pixels.std, Augment.model_validate(job["augment"]))
+    augment = Augment.model_validate(job["augment"])
+    return BatchTransform(pixels.mean, pixels.std, augment, job["classes"])
 
 
 def _order(job: Job) -> Order:

@@ -18,6 +18,7 @@ from vidclass.data.readers import absolute_source
 from vidclass.data.synthetic import PRESETS
 from vidclass.errors import UserError, UserErrors, raise_collected
 from vidclass.models import model_entry
+from vidclass.sweep.arm_data import FIELDS, PREFIX, SECTIONS, arm_data_fields, data_of_arm
 from vidclass.sweep.hashing import SHAPES_NO_RESULT, results_hash
 from vidclass.sweep.mistakes import line_numbers, line_of, told
 from vidclass.sweep.spec import ArmSpec, RangeSpec, StudySpec
@@ -193,19 +194,28 @@ def trial_config(spec: StudySpec, arm: ArmSpec, params: dict[str, Any]) -> dict[
     """Return the full configuration of a trial: every model option and training field, resolved.
 
     Returns:
-        ``{"model": name, "options": {...}, "train": {...}}``
+        ``{"model": name, "options": {...}, "train": {...}}``, and ``"data"`` with the sections of
+        `data` that are the arm's own.
 
     Raises:
         UserErrors: when a value is outside what the model or the training allows.
     """
     entry = model_entry(arm.model)
     given: dict[str, Any] = {**spec.train, **arm.fixed, **params}
+    own = {key: given.pop(key) for key in list(given) if key.startswith(PREFIX)}
     train = {key: value for key, value in given.items() if key in TrainConfig.model_fields}
     options = {key: value for key, value in given.items() if key not in TrainConfig.model_fields}
-    options |= {"input_size": spec.data.input_size, "window_frames": spec.data.window.num_frames}
-    train["epochs"] = spec.budget.epochs
     config: dict[str, Any] = {"model": arm.model}
     mistakes: list[UserError] = []
+    data = spec.data
+    try:
+        data = data_of_arm(data, own)
+    except ValidationError as error:
+        mistakes += told(error, {}, f"arm {arm.name}")
+    if own:  # an arm without fields of its own has the study's, which are not written again
+        config["data"] = data.model_dump(mode="json", include={*SECTIONS, *FIELDS})
+    options |= {"input_size": data.input_size, "window_frames": data.window.num_frames}
+    train["epochs"] = spec.budget.epochs
     for part, schema, values in (
         ("options", entry.options, options),
         ("train", TrainConfig, train),
@@ -255,7 +265,7 @@ def _arm_checks(
         where = line_of(lines, (*at, "model"), source)
         yield UserError(error.rule, f"{error.received} ({where})", error.remedy)
         return
-    known = [*entry.options.model_fields, *TrainConfig.model_fields]
+    known = [*entry.options.model_fields, *TrainConfig.model_fields, *arm_data_fields()]
     mistakes = [
         mistake
         for part, keys in (("fixed", arm.fixed), ("search", arm.search), ("start", arm.start))
@@ -302,7 +312,7 @@ def _field_known(
         return
     close = difflib.get_close_matches(key, known, n=1)
     yield UserError(
-        "fields of an arm are options of its model or training fields",
+        "fields of an arm are options of its model, training fields or `data.` and a field of data",
         f"{key} ({line_of(lines, at, source)})",
         f"did you mean {close[0]}?" if close else f"one of: {', '.join(known)}",
     )

@@ -11,6 +11,7 @@ from vidclass.data.readers import read_dataset
 from vidclass.models import model_entry
 from vidclass.models.profile import Profile, profile
 from vidclass.report.comparisons import resolvable_difference, smallest_attainable_p
+from vidclass.sweep.arm_data import footage_lines
 from vidclass.sweep.load import LoadedStudy, trial_config
 from vidclass.sweep.points import sampler_name
 from vidclass.sweep.policy import DEPLOY_FOLD, FEWER_VIDEOS
@@ -155,6 +156,8 @@ def plan_lines(loaded: LoadedStudy, home: Path) -> Iterator[str]:
     )
     window = data.window
     yield f"window     {window.span_s:g} s, {window.num_frames} frames, {data.views} views"
+    for line in footage_lines(spec):
+        yield f"footage    {line}"
     for arm in spec.arms:
         searched = ", ".join(arm.search) or "nothing"
         yield (

@@ -16,6 +16,8 @@ from pydantic import (
     model_validator,
 )
 
+from vidclass.data.clip_choice import ONE_VIEW, ClipChoice
+from vidclass.data.crops import CropOptions
 from vidclass.data.frame_store import StoreOptions
 from vidclass.data.transforms import Augment
 
@@ -82,10 +84,14 @@ class DataSpec(_Spec):
     """Size and rate at which frames are stored."""
     window: WindowSpec = WindowSpec()
     """The shared window."""
+    sampling: ClipChoice = ClipChoice()
+    """Which frames of a video a clip shows."""
     input_size: int = Field(default=32, ge=16, le=1024)
     """Height and width of a frame as the models see it, pixels."""
     geometry: Literal["pad", "crop", "squash"] = "crop"
     """How a frame becomes square; squash lets the aspect ratio speak for the class."""
+    crop: CropOptions = CropOptions()
+    """Which part of a frame is shown, where geometry leaves a choice."""
     views: int = Field(default=1, ge=1, le=64)
     """Windows scored for each video; their probabilities are averaged."""
     augment: Augment = Augment()
@@ -94,6 +100,31 @@ class DataSpec(_Spec):
     """Division into train, validation and test."""
     quarantine_limit: float = Field(default=0.05, ge=0, le=1)
     """Largest share of unreadable videos with which a study may start."""
+
+    @model_validator(mode="after")
+    def _views_differ(self) -> "DataSpec":
+        if self.views > 1 and self.sampling.kind in ONE_VIEW:
+            raise ValueError(
+                f"sampling {self.sampling.kind} shows the same frames in every view; received "
+                f"views {self.views}; instead: views 1"
+            )
+        uncut = self.geometry == "pad" or (self.geometry == "squash" and self.crop.scale == 1)
+        if uncut and self.crop.test != "centre":
+            raise ValueError(
+                f"crop.test {self.crop.test} needs a geometry that cuts; received {self.geometry}; "
+                "instead: geometry crop, or squash with a crop.scale above 1"
+            )
+        if self.geometry == "pad" and self.crop.scale > 1:
+            raise ValueError(
+                f"geometry pad shows the whole frame; received crop.scale {self.crop.scale:g}; "
+                "instead: geometry crop"
+            )
+        return self
+
+    @property
+    def clips_per_video(self) -> int:
+        """Clips scored of each video: views times cuts."""
+        return self.views * self.crop.num_places
 
 
 class RangeSpec(_Spec):

@@ -145,7 +145,7 @@ def _save(model: nn.Module, path: Path, fold: Fold, trial: Trial, run: str, mode
 
 def _metadata(fold: Fold, trial: Trial) -> dict[str, Any]:
     """Return how a video becomes the model's input, and where the model comes from."""
-    data = fold.state.spec["data"]
+    data = fold.state.spec["data"] | trial.config.get("data", {})
     entry = model_entry(trial.config["model"])
     options = validate_options(trial.config["model"], trial.config["options"])
     positions = entry.frame_positions(options.window_frames, options)

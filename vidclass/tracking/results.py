@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from vidclass.sweep.spec import DataSpec
 from vidclass.sweep.state import Epoch, Final, State, Trial
 from vidclass.tracking.runs import Cost
 
@@ -25,7 +26,7 @@ HISTORY_COLUMNS = {
 
 def parameters(state: State, name: str, trial: Trial) -> Values:
     """Return every parameter of a trial, resolved: nothing is left to a default."""
-    data = state.spec["data"]
+    data = state.spec["data"] | trial.config.get("data", {})
     return {
         "study": name,
         "spec_hash": state.started["spec_hash"],
@@ -51,6 +52,8 @@ def parameters(state: State, name: str, trial: Trial) -> Values:
         "data_input_size": data["input_size"],
         "data_geometry": data["geometry"],
         "data_views": data["views"],
+        "data_sampling": data.get("sampling", {}),
+        "data_crop": data.get("crop", {}),
         "data_augment": data["augment"],
     }
 
@@ -67,7 +70,7 @@ def results(
         videos: number of videos of each split of the trial's fold.
         cost: of its model, where it is known.
     """
-    views = state.spec["data"]["views"]
+    views = DataSpec.model_validate(state.spec["data"]).clips_per_video
     return {
         **parameters(state, name, trial),
         "status": trial.status,

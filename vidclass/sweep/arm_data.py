@@ -1,0 +1,71 @@
+"""Fields of `data` that an arm may fix or search for itself, named in full: `data.sampling.kind`.
+
+How videos are found, stored, divided and scored is the same for all arms. What is shown of a stored
+video in training may differ, and then the arms no longer see the same footage: the plan says so.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pydantic import BaseModel
+
+from vidclass.data.augment import Augment
+from vidclass.data.clip_choice import ClipChoice
+from vidclass.data.crops import CropOptions
+from vidclass.sweep.spec import DataSpec, StudySpec, WindowSpec
+
+__all__ = ["FIELDS", "PREFIX", "SECTIONS", "arm_data_fields", "data_of_arm", "footage_lines"]
+
+PREFIX = "data."
+SECTIONS: dict[str, type[BaseModel]] = {
+    "window": WindowSpec,
+    "sampling": ClipChoice,
+    "crop": CropOptions,
+    "augment": Augment,
+}
+FIELDS = ("input_size", "geometry")
+SAME_FOR_ALL = frozenset({"data.crop.test"})
+"""All arms are scored on the same number of clips a video."""
+FOOTAGE = ("data.window.", "data.sampling.", "data.crop.", "data.geometry")
+"""Beginnings of those fields that decide what an arm gets to see, in evaluation too."""
+
+
+def arm_data_fields() -> list[str]:
+    """Return the full names of all fields that an arm may set."""
+    nested = [f"{PREFIX}{part}.{name}" for part, of in SECTIONS.items() for name in of.model_fields]
+    return [
+        *(name for name in nested if name not in SAME_FOR_ALL),
+        *(f"{PREFIX}{name}" for name in FIELDS),
+    ]
+
+
+def data_of_arm(data: DataSpec, own: Mapping[str, Any]) -> DataSpec:
+    """Return the study's ``data`` with the fields that an arm has of its own.
+
+    Args:
+        data: the study's.
+        own: full names to values.
+
+    Raises:
+        pydantic.ValidationError: for a value that the field does not allow.
+    """
+    content = data.model_dump()
+    for name, value in own.items():
+        *path, last = name.removeprefix(PREFIX).split(".")
+        place = content
+        for part in path:
+            place = place[part]
+        place[last] = value
+    return DataSpec.model_validate(content)
+
+
+def footage_lines(spec: StudySpec) -> Iterator[str]:
+    """Yield a line for each arm that does not look at the study's own footage, and how it differs.
+
+    Where to look can be worth more than an architecture, so a comparison must say so.
+    """
+    for arm in spec.arms:
+        own = {**arm.fixed, **dict.fromkeys(arm.search, "searched")}
+        told = [f"{name} {own[name]}" for name in own if name.startswith(FOOTAGE)]
+        if told:
+            yield f"{arm.name} sees other footage: {', '.join(told)}"
