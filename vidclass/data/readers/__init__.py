@@ -11,7 +11,12 @@ from pathlib import Path
 from vidclass.data.manifest import Dataset
 from vidclass.data.readers import (  # noqa: F401 - each registers itself
     folder,
+    hmdb51,
+    kinetics,
     made,
+    manifest_file,
+    something,
+    ucf101,
 )
 from vidclass.data.readers.registry import (
     ReadRequest,

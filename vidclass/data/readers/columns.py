@@ -19,6 +19,7 @@ from vidclass.errors import UserError
 __all__ = [
     "Columns",
     "Mistake",
+    "backwards",
     "duplicates",
     "header_of",
     "lines_of",
@@ -26,11 +27,13 @@ __all__ = [
     "parsed",
     "read_columns",
     "read_lines",
+    "read_text",
     "told_lines",
 ]
 
 _SHOWN_LINES = 5
-_TIME = re.compile(r"(?:(?:(\d+):)?(\d+):)?(\d+)(?:[.,](\d*))?", re.ASCII)
+_LINE_END = re.compile(r"\r\n|\n|\r")  # str.splitlines knows more, which editors do not count
+_TIME = re.compile(r"(?:(?:(\d{1,9}):)?(\d{1,9}):)?(\d{1,9})(?:[.,](\d*))?", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -101,17 +104,21 @@ def lines_of(column: pd.Series) -> list[tuple[int, str | None]]:
     return list(zip(column.index.tolist(), column.tolist(), strict=True))
 
 
-def read_lines(path: Path, errors: list[UserError]) -> list[tuple[int, str]]:
-    """Return the lines of a list with their numbers, trimmed, without empty ones."""
+def read_text(path: Path, errors: list[UserError]) -> str | None:
+    """Return what is in a text file; None, with an error, where it can't be read as text."""
     try:
-        text = decode_text(path.read_bytes())
+        return decode_text(path.read_bytes())
     except (OSError, ValueError) as error:
         told = error.strerror if isinstance(error, OSError) else error
         errors.append(
-            UserError("a list can be read as text", f"{path.name} line 1: {told}", "check it")
+            UserError("a list can be read as text", f"{place(path, 1)}: {told}", "check it")
         )
-        return []
-    lines = enumerate(text.splitlines(), start=1)
+        return None
+
+
+def read_lines(path: Path, errors: list[UserError]) -> list[tuple[int, str]]:
+    """Return the lines of a list with their numbers, trimmed, without empty ones."""
+    lines = enumerate(_LINE_END.split(read_text(path, errors) or ""), start=1)
     return [(number, line.strip()) for number, line in lines if line.strip()]
 
 
@@ -202,6 +209,14 @@ def _header_mistakes(
         yield UserError(
             f"{path.name} has each column once", f"{where}: {', '.join(twice)}", "rename one"
         )
+
+
+def backwards(start_s: pd.Series, end_s: pd.Series) -> list[Mistake]:
+    """Return the rows that do not end after they start; a missing time says nothing."""
+    pairs = zip(start_s.index.tolist(), start_s.tolist(), end_s.tolist(), strict=True)
+    return [
+        Mistake(line, f"{start:g} s to {end:g} s") for line, start, end in pairs if start >= end
+    ]
 
 
 def parsed(column: pd.Series, parse: Callable[[str], float]) -> tuple[pd.Series, list[Mistake]]:

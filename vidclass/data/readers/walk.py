@@ -16,6 +16,8 @@ __all__ = [
     "case_clashes",
     "find_videos",
     "groups_by_name",
+    "segment_id",
+    "stem_of",
     "walk",
 ]
 
@@ -116,6 +118,17 @@ def groups_by_name(
             )
         )
     return groups
+
+
+def stem_of(name: str) -> str:
+    """Return the file name of a relative path without its suffix."""
+    return posixpath.splitext(name.rsplit("/", 1)[-1])[0]
+
+
+def segment_id(name: str, start_s: float, end_s: float) -> str:
+    """Return the id of a part of a video, as the fragment of an address: ``a.mp4#t=10,20``."""
+    end = "" if end_s != end_s else f",{end_s:.10g}"
+    return f"{name}#t={0.0 if start_s != start_s else start_s:.10g}{end}"
 
 
 def case_clashes(names: Iterable[str], what: str) -> list[str]:
