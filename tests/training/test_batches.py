@@ -18,7 +18,7 @@ def test_no_clip_is_dropped_and_none_is_left_alone(num_clips, sizes):
 def test_order_depends_on_seed_and_epoch_alone():
     label_N = np.arange(50) % 3
     order = [
-        epoch_order(label_N, resample=False, seed=seed, epoch=epoch).tolist()
+        epoch_order(label_N, seed=seed, epoch=epoch).tolist()
         for seed, epoch in [(0, 1), (0, 1), (0, 2), (1, 1)]
     ]
     assert order[0] == order[1]
@@ -29,7 +29,7 @@ def test_order_depends_on_seed_and_epoch_alone():
 @pytest.mark.parametrize("counts", [(40, 8, 2), (30, 30, 1), (5, 5, 5), (7, 0, 3)])
 def test_resampling_draws_every_class_equally_often(counts):
     label_N = np.repeat(np.arange(3), counts)
-    order_C = epoch_order(label_N, resample=True, seed=0, epoch=1)
+    order_C = epoch_order(label_N, balance="resample", seed=0, epoch=1)
     drawn_K = np.bincount(label_N[order_C], minlength=3)[np.array(counts) > 0]
     assert len(order_C) == len(label_N)
     assert drawn_K.max() - drawn_K.min() <= 1
@@ -45,7 +45,7 @@ def test_resampling_shows_other_parts_of_a_frequent_class_over_epochs():
     seen = {
         video
         for epoch in range(12)
-        for video in epoch_order(label_N, resample=True, seed=0, epoch=epoch).tolist()
+        for video in epoch_order(label_N, balance="resample", seed=0, epoch=epoch).tolist()
     }
     assert seen == set(range(44))
 

@@ -92,7 +92,7 @@ def read_batches(
         ahead: read the next batch in a thread while this one is used, into pinned memory; for a
             device that computes by itself. On a CPU it would only take the model's core.
     """
-    y_N = torch.tensor(data.label_ids)
+    y_N = torch.tensor(data.labels)
     views = 1 if train else data.views
 
     def read(clips_B: Int64) -> Batch:
