@@ -32,6 +32,7 @@ __all__ = [
     "read_state",
     "skip_pretrained",
     "skips_pretrained",
+    "weights_file",
     "weights_folder",
     "weights_hash",
 ]
@@ -78,24 +79,37 @@ def find_weights(backbone: str, weights: str) -> Path:
     Raises:
         UserError: when there is no such file, nothing is published, or there is no network.
     """
-    facts = backbone_facts(backbone)
-    if weights == PUBLISHED:
-        return _published(facts)
+    return weights_file(backbone_facts(backbone), weights)
+
+
+def weights_file(facts: BackboneFacts, weights: str, published: str = PUBLISHED) -> Path:
+    """Return the file that ``weights`` means for the net of ``facts``, downloaded if need be.
+
+    Args:
+        facts: of the net.
+        weights: ``published`` for the published file, or the path of a file.
+        published: the word for that, which names the data that those weights were trained on.
+
+    Raises:
+        UserError: when there is no such file, nothing is published, or there is no network.
+    """
+    if weights == published:
+        return _published(facts, published)
     path = Path(weights).expanduser()
     for candidate in (path,) if path.is_absolute() else (weights_folder() / path, path):
         if candidate.is_file():
             return candidate.resolve()
     raise UserError(
-        f"weights are `{PUBLISHED}`, `{NO_WEIGHTS}` or a file",
+        f"weights are `{published}`, `{NO_WEIGHTS}` or a file",
         weights,
         f"an absolute path, or the name of a file in {weights_folder()}",
     )
 
 
-def _published(facts: BackboneFacts) -> Path:
+def _published(facts: BackboneFacts, published: str) -> Path:
     if facts.file is None:
         raise UserError(
-            f"weights: {PUBLISHED} takes the file that the library of a net publishes",
+            f"weights: {published} takes the file that the library of a net publishes",
             f"{facts.library} publishes none for {facts.name}",
             "weights: FILE, or weights: none",
         )
@@ -110,7 +124,7 @@ def _published(facts: BackboneFacts) -> Path:
             except Exception as error:  # noqa: BLE001 - network, proxy, hub: each has its own kinds
                 told = str(error).strip().splitlines()
                 raise UserError(
-                    f"weights: {PUBLISHED} of {facts.name} are downloaded once from "
+                    f"weights: {published} of {facts.name} are downloaded once from "
                     f"{facts.url or facts.hub}",
                     f"{type(error).__name__}: {told[0][:160] if told else ''}",
                     f"on a machine with a network fetch that file and put it here as {path}; or "
@@ -209,7 +223,7 @@ def fitting_state(state: State, net: nn.Module, facts: BackboneFacts, input_size
     from torchvision.models.vision_transformer import interpolate_embeddings
 
     patch = net.get_parameter("conv_proj.weight").shape[-1]
-    resampled: State = interpolate_embeddings(input_size, patch, dict(state))  # type: ignore[arg-type]
+    resampled: State = interpolate_embeddings(input_size, patch, dict(state))
     return resampled
 
 
