@@ -3,7 +3,12 @@
 A model maps clips ``x_BTCHW``, or the features ``f_BTD`` of their frames, to ``logits_BK``.
 """
 
-from vidclass.models import fusion  # noqa: F401 - registers the models that come with vidclass
+from vidclass.models import (  # noqa: F401 - each registers models that come with vidclass
+    fusion,
+    fusion_backbone,
+    recurrent,
+    temporal,
+)
 from vidclass.models.registry import (
     FeatureSource,
     ModelEntry,

@@ -25,6 +25,7 @@ NUM_CLASSES = 3
 BATCH = 4
 TOLERANCE = 1e-4  # sums of float32 in another order
 ORDER_TOLERANCE = 1e-5
+STEP_SIZES = (1e-2, 1e-3, 1e-4)
 
 
 class ContractError(UserErrors):
@@ -140,6 +141,38 @@ def _gradients_are_finite(case: _Case) -> Iterator[Failure]:
         yield f"gradients that are not finite in {', '.join(broken)}", "check roots and divisions"
 
 
+def _a_step_lowers_the_loss(case: _Case) -> Iterator[Failure]:
+    labels_B = torch.arange(BATCH) % NUM_CLASSES
+    losses: list[float] = []
+    for lr in STEP_SIZES:
+        model = case.build().train()
+        weights = [weight for weight in model.parameters() if weight.requires_grad]
+        optimizer = torch.optim.SGD(weights, lr)
+        losses = []
+        for _ in range(2):
+            torch.manual_seed(5)  # the same dropout before and after the step
+            loss = nn.functional.cross_entropy(model(case.clips()), labels_B)
+            losses.append(float(loss.detach()))
+            optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+        if losses[1] < losses[0]:
+            return
+    yield (
+        f"loss {losses[0]:.4g}, then {losses[1]:.4g} after a small step along the gradient",
+        "let the output follow the weights: no rounding, no detached part",
+    )
+
+
+def _runs_in_bfloat16(case: _Case) -> Iterator[Failure]:
+    model = case.build().train()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        loss = model(case.clips()).float().square().mean()
+    loss.backward()
+    if not bool(loss.isfinite()):
+        yield "logits that are not finite under bfloat16 autocast", "keep sums in float32"
+
+
 def _clips_do_not_mix(case: _Case) -> Iterator[Failure]:
     x_BTCHW = case.clips()
     whole_BK = case.scores(x_BTCHW)
@@ -242,6 +275,8 @@ CHECKS: tuple[Callable[[_Case], Iterator[Failure]], ...] = (
     _frames_inside_window,
     _logits_have_shape,
     _gradients_are_finite,
+    _a_step_lowers_the_loss,
+    _runs_in_bfloat16,
     _clips_do_not_mix,
     _order_is_as_declared,
     _state_round_trip,

@@ -26,6 +26,7 @@ from vidclass.data.sampling import FramePositions
 from vidclass.errors import UserError
 from vidclass.models.registry import (
     NUM_COLOURS,
+    ModelOptions,
     check_clips,
     register_model,
 )
@@ -38,16 +39,28 @@ from vidclass.models.trunk import (
 )
 
 __all__ = [
+    "SLOW_FRAMES",
+    "SLOW_SPAN",
+    "SLOW_STRIDE",
     "AverageOptions",
+    "FrameOptions",
     "LateOptions",
     "SingleOptions",
     "SlowOptions",
+    "SpreadOptions",
+    "TowerOptions",
+    "Towers",
+    "TwoFrameOptions",
     "average_fusion",
     "early_fusion",
+    "even_positions",
     "join_frames",
     "late_fusion",
+    "late_positions",
     "single_frame",
+    "single_position",
     "slow_fusion",
+    "slow_positions",
     "spread_positions",
 ]
 
@@ -55,8 +68,8 @@ SLOW_FRAMES, SLOW_SPAN, SLOW_STRIDE = 10, 4, 2  # four overlapping towers, then 
 QUICK = {"width": 0.125, "input_size": 32}
 
 
-class SingleOptions(TrunkOptions):
-    """Options of the single-frame model."""
+class FrameOptions(ModelOptions):
+    """Which frame a single-frame model sees."""
 
     frame: Literal["centre", "first", "random", "fixed"] = "centre"
     """Which frame of the window: its centre, the first, one drawn a clip, or frame_index."""
@@ -80,8 +93,12 @@ class SingleOptions(TrunkOptions):
         return self
 
 
-class LateOptions(TrunkOptions):
-    """Options of late fusion."""
+class SingleOptions(FrameOptions, TrunkOptions):
+    """Options of the single-frame model."""
+
+
+class TwoFrameOptions(ModelOptions):
+    """Which two frames late fusion sees."""
 
     frame_distance: int = Field(4, ge=1)
     """Frames between the two that are seen; they lie on both sides of the window's centre. The
@@ -100,8 +117,12 @@ class LateOptions(TrunkOptions):
         return self
 
 
-class SlowOptions(TrunkOptions):
-    """Options of slow fusion."""
+class LateOptions(TwoFrameOptions, TrunkOptions):
+    """Options of late fusion."""
+
+
+class TowerOptions(ModelOptions):
+    """The towers of slow fusion."""
 
     shared_towers: bool = True
     """One set of weights for all towers of a layer, as in the paper, or one a tower."""
@@ -117,21 +138,29 @@ class SlowOptions(TrunkOptions):
         return self
 
 
-class AverageOptions(TrunkOptions):
-    """Options of average fusion."""
+class SlowOptions(TowerOptions, TrunkOptions):
+    """Options of slow fusion."""
+
+
+class SpreadOptions(ModelOptions):
+    """How many frames a model sees."""
 
     num_frames: int = Field(4, ge=2)
-    """Frames whose logits are averaged, evenly spaced over the whole window."""
+    """Frames that are seen, evenly spaced over the whole window."""
 
     @model_validator(mode="after")
     def _frames_fit_window(self) -> Self:
         if self.num_frames > self.window_frames:
             raise UserError(
-                f"the averaged frames lie in the window of {self.window_frames} frames",
+                f"a model's frames lie in the window of {self.window_frames} frames",
                 f"num_frames {self.num_frames}",
                 f"num_frames up to {self.window_frames}, or more window_frames",
             )
         return self
+
+
+class AverageOptions(SpreadOptions, TrunkOptions):
+    """Options of average fusion."""
 
 
 def spread_positions(num_frames: int, window_frames: int) -> FramePositions:
@@ -262,7 +291,8 @@ class SlowFusion(nn.Module):
         return logits_BK
 
 
-def _single_position(window_frames: int, options: SingleOptions) -> FramePositions:
+def single_position(window_frames: int, options: FrameOptions) -> FramePositions:
+    """Return the one frame of a single-frame model."""
     index = {
         "centre": window_frames // 2,
         "first": 0,
@@ -272,16 +302,19 @@ def _single_position(window_frames: int, options: SingleOptions) -> FramePositio
     return FramePositions((index,), random=options.frame == "random")
 
 
-def _late_positions(window_frames: int, options: LateOptions) -> FramePositions:
+def late_positions(window_frames: int, options: TwoFrameOptions) -> FramePositions:
+    """Return the two frames of late fusion."""
     first = (window_frames - options.frame_distance) // 2
     return FramePositions((first, first + options.frame_distance))
 
 
-def _slow_positions(window_frames: int, options: SlowOptions) -> FramePositions:
+def slow_positions(window_frames: int, options: ModelOptions) -> FramePositions:
+    """Return the frames of slow fusion's towers."""
     return spread_positions(SLOW_FRAMES, window_frames)
 
 
-def _average_positions(window_frames: int, options: AverageOptions) -> FramePositions:
+def even_positions(window_frames: int, options: SpreadOptions) -> FramePositions:
+    """Return frames evenly spaced over the window, its first and last among them."""
     return spread_positions(options.num_frames, window_frames)
 
 
@@ -289,7 +322,7 @@ def _average_positions(window_frames: int, options: AverageOptions) -> FramePosi
     "single_frame",
     options=SingleOptions,
     uses_order=False,
-    frame_positions=_single_position,
+    frame_positions=single_position,
     quick_options=QUICK,
 )
 def single_frame(num_classes: int, options: SingleOptions) -> nn.Module:
@@ -312,7 +345,7 @@ def early_fusion(num_classes: int, options: TrunkOptions) -> nn.Module:
     "late_fusion",
     options=LateOptions,
     uses_order=True,
-    frame_positions=_late_positions,
+    frame_positions=late_positions,
     quick_options=QUICK,
 )
 def late_fusion(num_classes: int, options: LateOptions) -> nn.Module:
@@ -324,7 +357,7 @@ def late_fusion(num_classes: int, options: LateOptions) -> nn.Module:
     "slow_fusion",
     options=SlowOptions,
     uses_order=True,
-    frame_positions=_slow_positions,
+    frame_positions=slow_positions,
     quick_options=QUICK,
 )
 def slow_fusion(num_classes: int, options: SlowOptions) -> nn.Module:
@@ -336,7 +369,7 @@ def slow_fusion(num_classes: int, options: SlowOptions) -> nn.Module:
     "average_fusion",
     options=AverageOptions,
     uses_order=False,
-    frame_positions=_average_positions,
+    frame_positions=even_positions,
     quick_options=QUICK,
 )
 def average_fusion(num_classes: int, options: AverageOptions) -> nn.Module:

@@ -141,7 +141,7 @@ class ModelEntry:
     @property
     def input(self) -> Literal["clips", "features"]:
         """What the model takes at its defaults."""
-        return self.input_of(self.options())
+        return self.input_of(self.options.model_validate({}))
 
     def input_shape(self, options: ModelOptions) -> tuple[int, ...]:
         """Return the shape of one clip as the model takes it: ``[T, C, H, W]``, or ``[T, D]``."""
