@@ -47,6 +47,7 @@ SEGMENT_COLUMNS = ("start_s", "end_s")
 
 _PUBLISHED = re.compile(r"split_([1-9]\d*)")
 _NUMBERS = (*PROBE_COLUMNS, "size_bytes", *SEGMENT_COLUMNS)
+_NEVER_ABSENT = ("video_id", "path", "group", "status")
 _TEXTS = ("label", "split", "content_hash", "reason")
 
 
@@ -132,7 +133,9 @@ def read_manifest(path: Path) -> pd.DataFrame:
 def _typed(manifest: pd.DataFrame) -> pd.DataFrame:
     """Return ``manifest`` with floats in its number columns and None where a text is absent."""
     numbers = [name for name in _NUMBERS if name in manifest.columns]
-    manifest = manifest.astype(dict.fromkeys(numbers, "float64"))
+    manifest = manifest.astype(
+        {**dict.fromkeys(numbers, "float64"), **dict.fromkeys(_NEVER_ABSENT, "str")}
+    )
     further = [*published_columns(manifest).values(), *group_columns(manifest)]
     _none_for_absent(manifest, (*_TEXTS, *further))
     return manifest

@@ -201,7 +201,8 @@ def _header_mistakes(
         yield UserError(rule, f"{where}: a column without a name", "name it, or remove it")
     else:
         absent = [name for name in columns.optional if name not in header]
-        for name in others:
+        numbered = [name for name in others if name[-1:].isdigit()]  # split_1, camera2
+        for name in sorted(set(others) - set(numbered)):
             for meant in difflib.get_close_matches(name.casefold(), absent, n=1, cutoff=0.8):
                 yield UserError(rule, f"{where}: {name}", f"did you mean {meant}? rename it")
     twice = sorted({name for name in header if name and header.count(name) > 1})
