@@ -1,0 +1,1 @@
+"""Clusters that `ray up` makes: their files checked offline, their start and end made whole."""
