@@ -12,9 +12,11 @@ import numpy.typing as npt
 import pandas as pd
 
 __all__ = [
+    "SMALLEST_PROBABILITY",
     "Spread",
     "accuracy",
     "auc",
+    "auc_of_class",
     "auc_spread",
     "confusion",
     "is_collapsed",
@@ -130,23 +132,22 @@ def auc_spread(label_N: Int64, prob_NK: Float) -> Spread:
     The classes' areas are correlated in an unknown way, so the deviation of the mean is taken as
     the mean of the deviations, the largest that it can be.
     """
-    num_samples = len(label_N)
-    areas: list[float] = []
-    deviations: list[float] = []
-    for k in np.unique(label_N):
-        positive_N = label_N == k
-        num_positive = int(positive_N.sum())
-        num_negative = num_samples - num_positive
-        if num_negative == 0:
-            continue
-        ranks_N = _mean_ranks(prob_NK[:, k])
-        pairs = num_positive * num_negative
-        wins = ranks_N[positive_N].sum() - num_positive * (num_positive + 1) / 2
-        areas.append(float(wins / pairs))
-        deviations.append(float(np.sqrt((num_samples + 1) / (12 * pairs))))
-    if not areas:
+    found = [auc_of_class(label_N == k, prob_NK[:, k]) for k in np.unique(label_N)]
+    known = [each for each in found if each is not None]
+    if not known:
         return Spread(float("nan"), 0.5, float("nan"))
-    return Spread(float(np.mean(areas)), 0.5, float(np.mean(deviations)))
+    area, deviation = np.mean(np.array(known), axis=0)
+    return Spread(float(area), 0.5, float(deviation))
+
+
+def auc_of_class(positive_N: npt.NDArray[np.bool_], score_N: Float) -> tuple[float, float] | None:
+    """Return the AUC of one class and its deviation around 0.5; None when all samples are alike."""
+    num_positive = int(positive_N.sum())
+    pairs = num_positive * (len(positive_N) - num_positive)
+    if not pairs:
+        return None
+    wins = _mean_ranks(score_N)[positive_N].sum() - num_positive * (num_positive + 1) / 2
+    return float(wins / pairs), float(np.sqrt((len(positive_N) + 1) / (12 * pairs)))
 
 
 def is_collapsed(label_N: Int64, prob_NK: Float) -> bool:
