@@ -76,7 +76,7 @@ def test_a_torn_shard_is_decoded_again_and_the_rest_is_kept(folder, home, small_
 def test_no_room_is_told_before_anything_is_decoded(folder, home, monkeypatch):
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(10**12, 10**12, 1000))
-    with pytest.raises(UserError, match="fits on the disk"):
+    with pytest.raises(UserError, match="has room for the frame store.*format: jpeg"):
         prepare(read_dataset(str(folder), home=home), HALF, home)
 
 

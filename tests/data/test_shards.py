@@ -17,11 +17,12 @@ from vidclass.data.isolated import decode_isolated
 from vidclass.data.shards import (
     NO_SPACE,
     Job,
-    collect_suspects,
+    Source,
     decode_job,
     finished_rows,
     remove_leftovers,
 )
+from vidclass.data.suspects import collect_suspects
 
 
 @pytest.fixture
@@ -39,9 +40,9 @@ def videos(tmp_path, write_video):
     return [str(path) for path in paths]
 
 
-def job_of(folder, videos, **options):
-    ids = [os.path.basename(path) for path in videos]
-    return Job(folder, ids, videos, StoreOptions(), **options)
+def job_of(folder, videos, options=None, **job):
+    sources = [Source(os.path.basename(path), path) for path in videos]
+    return Job(folder, sources, options or StoreOptions(), **job)
 
 
 def stored(folder, row):
@@ -82,9 +83,9 @@ def start_job(folder, videos, **options):
     code = (
         "import sys; from pathlib import Path\n"
         "from vidclass.data.frame_store import StoreOptions\n"
-        "from vidclass.data.shards import Job, decode_job\n"
-        f"decode_job(Job(Path({str(folder)!r}), {[os.path.basename(v) for v in videos]!r}, "
-        f"{videos!r}, StoreOptions(), **{options!r}))"
+        "from vidclass.data.shards import Job, Source, decode_job\n"
+        f"videos = [Source(path.rsplit('/', 1)[-1], path) for path in {videos!r}]\n"
+        f"decode_job(Job(Path({str(folder)!r}), videos, StoreOptions(), **{options!r}))"
     )
     return subprocess.Popen([sys.executable, "-c", code])
 
@@ -96,7 +97,7 @@ def test_a_video_whose_process_died_is_decoded_apart(folder, tmp_path, write_vid
     child = start_job(folder, videos)
     current = folder / f"{job_of(folder, videos).name}.current"
     deadline = time.monotonic() + 60
-    while not (current.exists() and current.read_text().startswith("large")):
+    while not (current.exists() and current.read_text().startswith('"large')):
         assert time.monotonic() < deadline and child.poll() is None
         time.sleep(0.01)
     child.send_signal(signal.SIGKILL)
@@ -133,7 +134,7 @@ def test_a_full_disk_is_told_and_leaves_nothing(folder, videos, monkeypatch):
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(shards._ShardWriter, "write_bytes", full)
+    monkeypatch.setattr(shards._ShardWriter, "_store", full)
     rows = decode_job(job_of(folder, videos))
     assert rows["status"].tolist() == [NO_SPACE] and "No space left" in rows["reason"][0]
     assert not list(folder.glob("*.rgb")) and not list(folder.glob(".*.aside"))

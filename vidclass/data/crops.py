@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - the field's own name
 from pydantic import BaseModel, ConfigDict, Field
 
+from vidclass.data.frame_store import VideoFrames
+
 __all__ = [
     "PAD_VALUE",
     "Corner",
@@ -88,7 +90,7 @@ def scaled_size(
 
 
 def cut(
-    frames_THWC: Frames,
+    frames_THWC: VideoFrames,
     shown: slice | npt.NDArray[np.int64],
     where: tuple[float, float],
     geometry: Geometry,

@@ -58,9 +58,7 @@ def decode(
     """
     chunks: list[Frames] = []
     choice = FrameChoice(short_side, fps, stride, num_frames, start_s, end_s)
-    decoded = decode_video(
-        Path(path), choice, begin=lambda *_: chunks.clear(), write=chunks.append
-    )
+    decoded = decode_video(Path(path), choice, begin=lambda *_: chunks.clear(), write=chunks.append)
     return np.concatenate(chunks), decoded.fps
 
 

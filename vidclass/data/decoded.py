@@ -46,7 +46,8 @@ class Decoded:
 
     Attributes:
         reader: ``decord``; ``decord, in order`` where its random access was found to be off and
-            every frame was decoded in turn; ``pyav``; ``images`` for a folder of images.
+            every frame was decoded in turn; ``pyav``; ``images`` for a folder of images. With
+            ``, apart`` where it ran in a process of its own, after a crash.
     """
 
     probe: ProbeResult

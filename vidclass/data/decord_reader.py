@@ -23,7 +23,9 @@ __all__ = ["NotForDecord", "decord_errors", "read_decord"]
 
 Int64 = npt.NDArray[np.int64]
 SMALL_FILE = 64 * 2**10  # bytes
-SPARSE = 0.5  # share of the frames up to the last wanted one; seeking that decodes fewer is worth it
+SPARSE = (
+    0.5  # share of the frames up to the last wanted one; seeking that decodes fewer is worth it
+)
 
 
 class NotForDecord(Exception):
@@ -52,17 +54,19 @@ def read_decord(path: Path, choice: FrameChoice, *, begin: Begin, write: Write) 
     if total == 0 or not np.isfinite(fps) or fps <= 0:
         raise NotForDecord
     times_s, each_differs = _times(reader, total, fps)
-    first: Frames | None = reader.next().asnumpy()
+    first = _three_channels(reader.next().asnumpy())
     height, width = known if known and _resized(known, choice) else first.shape[:2]
     kept_height, kept_width = scaled_size(height, width, choice.short_side)
     if first.shape[:2] != (kept_height, kept_width):
-        reader, first = _open(path, (height, width), choice), None
+        reader = _open(path, (height, width), choice)
+        first = _three_channels(reader.next().asnumpy())
     numbers, kept_fps = choose_frames(times_s, fps, choice)
     wanted, times_wanted = np.unique(numbers, return_counts=True)
-    frames: _InOrder | _BySeeking = _InOrder(reader, first, can_skip=each_differs)
+    in_order = _InOrder(reader, first, can_skip=each_differs)
+    frames: _InOrder | _BySeeking = in_order
     reader_name = "decord"
-    if _worth_seeking(wanted, frames.keys):
-        if _seeks_right(path, frames, total):
+    if _worth_seeking(wanted, in_order.keys):
+        if _seeks_right(path, in_order, total):
             frames = _BySeeking(reader)
         else:
             reader_name = "decord, in order"
@@ -114,6 +118,13 @@ def _resized(size: tuple[int, int] | None, choice: FrameChoice) -> dict[str, int
         return {}
     height, width = scaled_size(*size, choice.short_side)
     return {"height": height, "width": width}
+
+
+def _three_channels(frame: Frames) -> Frames:
+    if frame.shape[2] != 3:
+        # Widths such as 48: decord takes the padding of FFmpeg's rows for further channels.
+        raise NotForDecord
+    return frame
 
 
 def _times(reader: Any, total: int, fps: float) -> tuple[npt.NDArray[np.float64], bool]:

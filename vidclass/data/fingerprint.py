@@ -1,6 +1,12 @@
-"""Content hashes of files, kept by (path, size, modification time): no file is read twice."""
+"""Content hashes of files, kept by (path, size, modification time): no file is read twice.
 
+A folder of images has the size of its files together, the time of the newest, and the hash of their
+names and contents.
+"""
+
+import errno
 import hashlib
+import json
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -27,7 +33,8 @@ def with_content_hashes(
         cache: a Parquet file of known hashes; made, read and replaced here.
         progress: called with (done, total) of the files that have to be read.
     """
-    facts, reasons = _stat(manifest["path"])
+    paths = manifest["path"].drop_duplicates()  # videos may be parts of one file
+    facts, reasons = _stat(paths)
     if cache.exists():
         known = pd.read_parquet(cache)
         facts = facts.merge(known, on=_KNOWN[:-1], how="left")
@@ -48,11 +55,13 @@ def with_content_hashes(
                 aside, index=False
             )
     result = manifest.copy()
-    result["size_bytes"] = facts["size_bytes"].to_numpy("float64", na_value=float("nan"))
-    result["content_hash"] = hashes.to_numpy()
-    for row, reason in enumerate(reasons):
-        if reason is not None:
-            result.loc[row, ["status", "reason"]] = [STATUS_QUARANTINED, reason]
+    place = pd.Series(range(len(paths)), index=paths).loc[manifest["path"]].to_numpy()
+    sizes = facts["size_bytes"].to_numpy("float64", na_value=float("nan"))
+    result["size_bytes"] = sizes[place]
+    result["content_hash"] = hashes.to_numpy()[place]
+    for row, file in enumerate(place):
+        if reasons[file] is not None:
+            result.loc[row, ["status", "reason"]] = [STATUS_QUARANTINED, reasons[file]]
     return result
 
 
@@ -61,8 +70,9 @@ def _stat(paths: pd.Series) -> tuple[pd.DataFrame, list[str | None]]:
     reasons: list[str | None] = []
     for path in paths:
         try:
-            found = os.stat(path)
-            rows.append((path, found.st_size, found.st_mtime_ns))
+            found = [os.stat(file) for file in _files(path)]
+            newest = max(stat.st_mtime_ns for stat in found)
+            rows.append((path, sum(stat.st_size for stat in found), newest))
             reasons.append(None)
         except OSError as error:
             rows.append((path, None, None))
@@ -74,9 +84,31 @@ def _stat(paths: pd.Series) -> tuple[pd.DataFrame, list[str | None]]:
     return table, reasons
 
 
+def _files(path: str) -> list[str]:
+    """Return the file itself, or the files of a folder by name, hidden ones left out.
+
+    Raises:
+        OSError: also for a folder without files.
+    """
+    if not os.path.isdir(path):
+        return [path]
+    with os.scandir(path) as entries:
+        names = sorted(e.name for e in entries if e.is_file() and not e.name.startswith("."))
+    if not names:
+        raise FileNotFoundError(errno.ENOENT, "the folder holds no images", path)
+    return [os.path.join(path, name) for name in names]
+
+
 def _hash_or_reason(path: str) -> tuple[str | None, str | None]:
     try:
-        with open(path, "rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest(), None
+        files = _files(path)
+        hashes = []
+        for name in files:
+            with open(name, "rb") as file:
+                hashes.append(hashlib.file_digest(file, "sha256").hexdigest())
     except OSError as error:
         return None, f"the file cannot be read: {error.strerror}"
+    if files == [path]:
+        return hashes[0], None
+    named = zip((os.path.basename(name) for name in files), hashes, strict=True)
+    return hashlib.sha256(json.dumps(list(named)).encode()).hexdigest(), None

@@ -1,11 +1,12 @@
-"""The frame store: each video decoded once, kept as raw uint8 RGB, mapped by all trials.
+"""The frame store: each video decoded once, kept as raw uint8 or JPEG, mapped by all trials.
 
 A store is a folder ``home/store/KEY``::
 
     store.json        what shaped the bytes; written last, so its presence means "complete"
-    index.parquet     video_id, shard, offset, T, H, W, fps
-    manifest.parquet  what probing found, quarantined videos and their reasons included
-    NAME.rgb          one shard: frames [T, H, W, 3] of several videos, one after the other
+    index.parquet     video_id, shard, offset, T, H, W, fps, num_bytes
+    manifest.parquet  what decoding found and by which reader; quarantined videos and their reasons
+    NAME.rgb          one shard: frames [T, H, W, 3] of several videos, one after the other;
+                      NAME.grey: frames [T, H, W, 1]; NAME.jpeg: see :mod:`vidclass.data.jpeg`
     NAME.parquet      what that shard holds; the unit of resuming
 
 Shards are memory-mapped read-only: their pages are clean and shared between processes.
@@ -15,87 +16,79 @@ import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from vidclass.data.decode import DECODER_VERSION
+from vidclass.data.jpeg import JpegFrames
+from vidclass.data.manifest import segments
+from vidclass.data.store_options import StoreOptions
 from vidclass.errors import UserError
 from vidclass.home import write_aside
 
 __all__ = [
     "INDEX_COLUMNS",
     "LAYOUT_VERSION",
+    "NUM_CHANNELS",
     "FrameStore",
     "StoreOptions",
+    "VideoFrames",
     "store_key",
     "torn_shards",
     "write_store",
 ]
 
 LAYOUT_VERSION = 1
-INDEX_COLUMNS = ("video_id", "shard", "offset", "T", "H", "W", "fps")
-NUM_CHANNELS = 3
+INDEX_COLUMNS = ("video_id", "shard", "offset", "T", "H", "W", "fps", "num_bytes")
+NUM_CHANNELS = 3  # of the frames that are read; a grey store gives its one channel three times
 
 
-class StoreOptions(BaseModel):
-    """What the store keeps of a video; at most one of fps, stride and num_frames is set."""
+class VideoFrames(Protocol):
+    """The frames of a video, uint8 ``[T, H, W, 3]``: an array, or what is decoded when indexed."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """T, H, W and 3."""
 
-    short_side: int | None = Field(default=None, ge=8)
-    """Short side in pixels, aspect kept, never scaled up; None keeps the file's size."""
-    fps: float | None = Field(default=None, gt=0)
-    """Stored frames a second (nearest source frame, never more than the source has)."""
-    stride: int | None = Field(default=None, ge=1)
-    """Keep every n-th frame."""
-    num_frames: int | None = Field(default=None, ge=1)
-    """Keep n frames spread evenly over the video. This turns duration into speed: see the docs."""
-
-    @model_validator(mode="after")
-    def _one_rate(self) -> "StoreOptions":
-        given = {
-            name: getattr(self, name)
-            for name in ("fps", "stride", "num_frames")
-            if getattr(self, name) is not None
-        }
-        if len(given) > 1:
-            raise UserError(
-                "a store has one frame rate, so at most one of fps, stride and num_frames is set",
-                given,
-                f"keep one of {', '.join(given)}",
-            )
-        return self
+    def __getitem__(self, key: Any, /) -> Any:
+        """Return the frames ``key`` (a slice or array of numbers), perhaps only rows, columns."""
 
 
 def store_key(manifest: pd.DataFrame, options: StoreOptions) -> str:
     """Return the name of the store that holds ``manifest`` under ``options``.
 
-    It hashes all that shapes the bytes and their names: each video's id and content hash, the
-    options, the decoder's version and the layout's version. Order of rows does not matter.
+    It hashes all that shapes the bytes and their names: each video's id, content hash and part of
+    the file, the options, the decoder's version and the layout's version. Order of rows does not
+    matter.
     """
     digest = hashlib.sha256()
-    shape = {"layout": LAYOUT_VERSION, "decoder": DECODER_VERSION, **options.model_dump()}
+    shape = {"layout": LAYOUT_VERSION, "decoder": DECODER_VERSION, **options.identity()}
     digest.update(json.dumps(shape, sort_keys=True).encode())
-    for video_id, content_hash in sorted(
-        zip(manifest["video_id"], manifest["content_hash"], strict=True)
-    ):
-        digest.update(f"\0{video_id}\0{content_hash}".encode())
+    part = segments(manifest)
+    parts = [
+        "" if whole else f"\0{s}\0{e}"
+        for whole, s, e in zip(part.isna().all(axis=1), part["start_s"], part["end_s"], strict=True)
+    ]
+    rows = zip(manifest["video_id"], manifest["content_hash"], parts, strict=True)
+    for video_id, content_hash, of_file in sorted(rows, key=lambda row: str(row[0])):
+        digest.update(f"\0{video_id}\0{content_hash}{of_file}".encode())
     return digest.hexdigest()[:20]
 
 
-def _num_bytes(index: pd.DataFrame) -> pd.Series:
+def num_bytes(index: pd.DataFrame) -> pd.Series:
     """Return the bytes that each row of ``index`` takes in its shard."""
     size: pd.Series = index["T"] * index["H"] * index["W"] * NUM_CHANNELS
+    if "num_bytes" in index:  # the first stores have no such column, and three raw channels
+        size = index["num_bytes"].fillna(size).astype("int64")
     return size
 
 
 def torn_shards(folder: Path, index: pd.DataFrame) -> dict[str, str]:
     """Return ``{shard: what is wrong}`` for shards whose file is absent or has another size."""
-    ends = (index["offset"] + _num_bytes(index)).groupby(index["shard"]).max()
+    ends = (index["offset"] + num_bytes(index)).groupby(index["shard"]).max()
     wrong = {}
     for shard, expected in ends.items():
         file = folder / str(shard)
@@ -119,15 +112,27 @@ def write_store(
 
 
 class FrameStore:
-    """Read-only view of a complete store; picklable (it re-opens by path)."""
+    """Read-only view of a complete store; picklable (it re-opens by path).
 
-    def __init__(self, path: Path, index: pd.DataFrame) -> None:
+    Attributes:
+        path: its folder.
+        index: one row a video, columns ``INDEX_COLUMNS``.
+        about: what store.json says: decoder, options, how many videos each reader decoded.
+        options: what shaped the frames.
+    """
+
+    def __init__(
+        self, path: Path, index: pd.DataFrame, about: dict[str, Any] | None = None
+    ) -> None:
         self.path = path
         self.index = index
+        self.about = about or {}
+        self.options = StoreOptions.model_validate(self.about.get("options", {}))
         self._row = {video_id: row for row, video_id in enumerate(index["video_id"])}
         self._shard = index["shard"].tolist()
         # Plain integers: reading one row of a DataFrame costs more than copying a small clip.
-        self._place = index[["offset", "T", "H", "W"]].to_numpy(np.int64).tolist()
+        place = index[["offset", "T", "H", "W"]].assign(num_bytes=num_bytes(index))
+        self._place = place.to_numpy(np.int64).tolist()
         self._mapped: dict[str, npt.NDArray[np.uint8]] = {}
 
     @classmethod
@@ -153,7 +158,7 @@ class FrameStore:
                 f"remove {folder / 'store.json'} and run again: whole shards are kept, "
                 "torn ones are decoded again",
             )
-        return cls(folder, index)
+        return cls(folder, index, json.loads((folder / "store.json").read_text()))
 
     def __len__(self) -> int:
         """Return the number of videos."""
@@ -185,8 +190,11 @@ class FrameStore:
             drop=True
         )
 
-    def frames(self, video_id: str) -> npt.NDArray[np.uint8]:
-        """Return the frames of a video as a read-only view, uint8 ``[T, H, W, 3]``.
+    def frames(self, video_id: str) -> VideoFrames:
+        """Return the frames of a video, uint8 ``[T, H, W, 3]``.
+
+        A raw store gives a read-only view of mapped pages, a JPEG store what decodes the frames
+        that it is indexed by; ``numpy.asarray`` makes an array of either.
 
         Raises:
             UserError: when the store does not hold ``video_id``.
@@ -194,10 +202,13 @@ class FrameStore:
         if video_id not in self._row:
             self.rows([video_id])  # raises with the name
         row = self._row[video_id]
-        offset, num_frames, height, width = self._place[row]
-        shard = self._map(self._shard[row])
-        stop = offset + num_frames * height * width * NUM_CHANNELS
-        return shard[offset:stop].reshape(num_frames, height, width, NUM_CHANNELS)
+        offset, num_frames, height, width, size = self._place[row]
+        packed = self._map(self._shard[row])[offset : offset + size]
+        stored = (num_frames, height, width, self.options.num_channels)
+        if self.options.format == "jpeg":
+            return JpegFrames(packed, stored[:3], stored[3])
+        frames = packed.reshape(stored)
+        return np.broadcast_to(frames, (*stored[:3], NUM_CHANNELS)) if stored[3] == 1 else frames
 
     def _map(self, shard: str) -> npt.NDArray[np.uint8]:
         if shard not in self._mapped:

@@ -11,7 +11,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-from vidclass.data.decode import Decoded, DecodeError, FrameChoice, ProbeResult, decode_video
+from vidclass.child import child_environment, module_command
+from vidclass.data.decode import decode_video
+from vidclass.data.decoded import Decoded, DecodeError, ProbeResult
+from vidclass.data.frame_choice import FrameChoice
 
 __all__ = ["decode_isolated"]
 
@@ -23,10 +26,14 @@ def decode_isolated(path: Path, choice: FrameChoice, output: Path, timeout_s: fl
         DecodeError: with the reason; also when the child crashes or takes longer than
             ``timeout_s`` seconds.
     """
-    command = [sys.executable, "-m", "vidclass.data.isolated"]
     arguments = [str(path), json.dumps(dataclasses.asdict(choice)), str(output)]
     try:
-        child = subprocess.run([*command, *arguments], capture_output=True, timeout=timeout_s)
+        child = subprocess.run(
+            [*module_command("vidclass.data.isolated"), *arguments],
+            capture_output=True,
+            timeout=timeout_s,
+            env=child_environment(),
+        )
     except subprocess.TimeoutExpired as error:
         raise DecodeError(f"the decoder took longer than {timeout_s:.0f} s") from error
     if child.returncode < 0:
@@ -38,7 +45,8 @@ def decode_isolated(path: Path, choice: FrameChoice, output: Path, timeout_s: fl
     answer = json.loads(child.stdout)
     if "reason" in answer:
         raise DecodeError(answer["reason"])
-    return Decoded(**{**answer, "probe": ProbeResult(**answer["probe"])})
+    facts = {"probe": ProbeResult(**answer["probe"]), "reader": f"{answer['reader']}, apart"}
+    return Decoded(**{**answer, **facts})
 
 
 def main(path: str, choice: str, output: str) -> None:
@@ -48,7 +56,7 @@ def main(path: str, choice: str, output: str) -> None:
             decoded = decode_video(
                 Path(path),
                 FrameChoice(**json.loads(choice)),
-                begin=lambda: file.seek(0),
+                begin=lambda *_: (file.seek(0), file.truncate()),
                 write=lambda frames: file.write(frames.tobytes()),
                 only_pyav=True,
             )

@@ -6,7 +6,6 @@ A second call finds the store by its key, decodes nothing and does not start Ray
 
 import hashlib
 import logging
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,45 +17,46 @@ import numpy as np
 import pandas as pd
 from filelock import FileLock
 
-from vidclass.data.decode import (
-    DECODER_VERSION,
-    DecodeError,
-    FrameChoice,
-    choose_frames,
-    probe,
-    scaled_size,
-)
+from vidclass.data.decode import DECODER_VERSION, decode, probe
+from vidclass.data.decoded import DecodeError
 from vidclass.data.fingerprint import with_content_hashes
+from vidclass.data.frame_changes import to_grey
+from vidclass.data.frame_choice import choose_frames, scaled_size
 from vidclass.data.frame_store import (
     INDEX_COLUMNS,
     LAYOUT_VERSION,
     FrameStore,
     StoreOptions,
+    num_bytes,
     store_key,
     write_store,
 )
+from vidclass.data.jpeg import encode_frame
 from vidclass.data.manifest import (
     PROBE_COLUMNS,
     STATUS_OK,
     Dataset,
     read_manifest,
+    segments,
 )
 from vidclass.data.shards import (
     NO_SPACE,
     SHARD_BYTES,
     Job,
-    collect_suspects,
+    Source,
     decode_job,
     finished_rows,
     remove_leftovers,
 )
-from vidclass.errors import UserError
+from vidclass.data.suspects import collect_suspects
+from vidclass.disk import check_space, no_space
 from vidclass.home import store_folder
 
 __all__ = ["Prepared", "Progress", "prepare"]
 
 JOBS_PER_CPU = 8  # so that the last jobs end together, and progress moves
 NUM_PROBED = 32  # files that the estimate of the store's size looks at
+ROOM = ("the frame store", "lower the store's short_side or fps, or use format: jpeg")
 
 
 @dataclass(frozen=True)
@@ -79,12 +79,15 @@ class Prepared:
         manifest: probed and hashed; quarantined videos keep their reason.
         seconds: what each part took: hash, start, decode, index.
         decoded: videos decoded by this call; 0 when everything was there.
+        readers: how many videos of the store each reader decoded, see
+            :class:`vidclass.data.decoded.Decoded`.
     """
 
     store: FrameStore
     manifest: pd.DataFrame
     seconds: dict[str, float]
     decoded: int
+    readers: dict[str, int]
 
 
 def prepare(
@@ -120,7 +123,7 @@ def prepare(
     facts = facts.loc[manifest["video_id"]].reset_index()
     for column in (*PROBE_COLUMNS, "status", "reason"):
         manifest[column] = facts[column].to_numpy()
-    return Prepared(store, manifest, clock.seconds, decoded)
+    return Prepared(store, manifest, clock.seconds, decoded, store.about.get("readers", {}))
 
 
 def _build(
@@ -136,8 +139,8 @@ def _build(
     readable = manifest[manifest["status"] == STATUS_OK]
     missing = readable[~readable["video_id"].isin(rows["video_id"])]
     if len(missing):
-        raw_bytes = _estimate_bytes(missing, options)
-        _check_space(folder, raw_bytes)
+        store_bytes = _estimate_bytes(missing, options)
+        check_space(ROOM[0], folder, store_bytes, or_else=ROOM[1])
         with _ray_data() as ray:
             num_cpus = max(1, int(ray.cluster_resources().get("CPU", 1)))
             clock.lap("start")
@@ -145,10 +148,10 @@ def _build(
             suspects, left = 0, missing
             while len(left):
                 try:
-                    for table in _run(ray, _plan(left, raw_bytes, num_cpus), folder, options):
+                    for table in _run(ray, _plan(left, store_bytes, num_cpus), folder, options):
                         full = table[table["status"] == NO_SPACE]
                         if len(full):
-                            raise _no_space(folder, full["reason"].iloc[0])
+                            raise no_space(ROOM[0], folder, full["reason"].iloc[0], or_else=ROOM[1])
                         report.add(len(table))
                 except ray.exceptions.RayError:
                     # Ray gives a job up after its process died four times. The videos that did it
@@ -161,14 +164,16 @@ def _build(
         clock.lap("decode")
     rows = rows.sort_values("video_id", ignore_index=True)
     index = rows.loc[rows["shard"].notna(), list(INDEX_COLUMNS)].reset_index(drop=True)
-    index = index.astype(dict.fromkeys(("offset", "T", "H", "W"), "int64"))
+    index["num_bytes"] = num_bytes(index)
+    index = index.astype(dict.fromkeys(("offset", "T", "H", "W", "num_bytes"), "int64"))
     remove_leftovers(folder, index["shard"].unique().tolist())
     about = {
         "layout": LAYOUT_VERSION,
         "decoder": DECODER_VERSION,
-        "options": options.model_dump(),
+        "options": options.model_dump(mode="json"),
         "num_videos": len(index),
-        "num_bytes": int((index["T"] * index["H"] * index["W"] * 3).sum()),
+        "num_bytes": int(index["num_bytes"].sum()),
+        "readers": rows["reader"].value_counts().to_dict(),
     }
     write_store(folder, index, _probed(manifest, rows), about)
     clock.lap("index")
@@ -182,19 +187,28 @@ def _probed(manifest: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
     for column in PROBE_COLUMNS:
         result[column] = found[f"file_{column}"].to_numpy("float64")
     seen = found["status"].notna().to_numpy()
+    result["reader"] = found["reader"].astype(object).where(found["reader"].notna(), None)
     for column in ("status", "reason"):
         values = found[column].astype(object).where(found[column].notna(), None)
         result.loc[seen, column] = values[seen].to_numpy()
     return result
 
 
-def _plan(missing: pd.DataFrame, raw_bytes: float, num_cpus: int) -> list[pd.DataFrame]:
+def _plan(missing: pd.DataFrame, store_bytes: float, num_cpus: int) -> list[pd.DataFrame]:
     """Cut the videos into jobs of about one shard, and enough jobs to keep all CPUs busy."""
     sizes = missing["size_bytes"].to_numpy("float64")
-    num_jobs = max(num_cpus * JOBS_PER_CPU, round(raw_bytes / SHARD_BYTES))
+    num_jobs = max(num_cpus * JOBS_PER_CPU, round(store_bytes / SHARD_BYTES))
     part = (np.cumsum(sizes) - sizes) * num_jobs // max(1.0, sizes.sum())
-    columns = missing[["video_id", "path"]]
+    columns = missing[["video_id", "path"]].join(segments(missing))
     return [rows.reset_index(drop=True) for _, rows in columns.groupby(part)]
+
+
+def _sources(videos: pd.DataFrame) -> list[Source]:
+    """Return what to decode for each row of a manifest."""
+    part = segments(videos)
+    part = part.astype(object).where(part.notna(), None)
+    rows = zip(videos["video_id"], videos["path"], part["start_s"], part["end_s"], strict=True)
+    return [Source(*row) for row in rows]
 
 
 def _run(
@@ -203,9 +217,11 @@ def _run(
     """Run the jobs as Ray Data tasks; yield each one's rows as it ends."""
 
     def run_job(videos: pd.DataFrame) -> pd.DataFrame:
-        return decode_job(
-            Job(folder, videos["video_id"].tolist(), videos["path"].tolist(), options)
+        parts = videos[["start_s", "end_s"]].astype(object).where(videos.notna(), None)
+        rows = zip(
+            videos["video_id"], videos["path"], parts["start_s"], parts["end_s"], strict=True
         )
+        return decode_job(Job(folder, [Source(*row) for row in rows], options))
 
     rows = ray.data.from_pandas(jobs).map_batches(
         run_job,
@@ -237,35 +253,35 @@ def _ray_data() -> Iterator[Any]:
 
 
 def _estimate_bytes(missing: pd.DataFrame, options: StoreOptions) -> float:
-    """Return about how many bytes the frames will take, from the headers of a few files."""
+    """Return about how many bytes the frames will take, from a few files.
+
+    Their headers tell the raw size; of what JPEG makes of it, their first frames.
+    """
     sample = missing.sample(min(NUM_PROBED, len(missing)), random_state=0)
-    choice = FrameChoice(**options.model_dump())
-    raw = compressed = 0.0
-    for row in sample.itertuples():
+    stored = compressed = 0.0
+    for row, source in zip(sample.itertuples(), _sources(sample), strict=True):
         try:
-            found = probe(str(row.path))
+            found = probe(source.path)
+            times_s = np.arange(found.num_frames) / found.fps
+            numbers, _ = choose_frames(
+                times_s, found.fps, options.choice(source.start_s, source.end_s)
+            )
+            height, width = scaled_size(found.height, found.width, options.short_side)
+            raw = float(len(numbers) * height * width * options.num_channels)
+            stored += raw * _jpeg_share(source.path, options)
         except DecodeError:
             continue
-        numbers, _ = choose_frames(np.arange(found.num_frames) / found.fps, found.fps, choice)
-        height, width = scaled_size(found.height, found.width, options.short_side)
-        raw += len(numbers) * height * width * 3
         compressed += float(row.size_bytes)  # type: ignore[arg-type]
-    return raw / compressed * float(missing["size_bytes"].sum()) if compressed else 0.0
+    return stored / compressed * float(missing["size_bytes"].sum()) if compressed else 0.0
 
 
-def _check_space(folder: Path, raw_bytes: float) -> None:
-    free = shutil.disk_usage(folder).free
-    if raw_bytes > free:
-        raise _no_space(folder, f"{raw_bytes / 1e9:.1f} GB needed, {free / 1e9:.1f} GB free")
-
-
-def _no_space(folder: Path, received: str) -> UserError:
-    return UserError(
-        "the frame store fits on the disk of the home folder",
-        f"{folder}: {received}",
-        "free space (`vidclass clean` shows what can go), set VIDCLASS_HOME to a larger disk, or "
-        "lower the store's short_side or fps; finished shards are kept",
-    )
+def _jpeg_share(path: str, options: StoreOptions) -> float:
+    """Return how many bytes are stored for each of a raw frame, of the file's first one."""
+    if options.format == "raw":
+        return 1.0
+    frames, _ = decode(path, short_side=options.short_side, end_s=0.0)
+    frame = to_grey(frames)[0] if options.greyscale else frames[0]
+    return len(encode_frame(frame, options.jpeg_quality)) / int(frame.size)
 
 
 class _Clock:

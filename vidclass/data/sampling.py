@@ -27,7 +27,7 @@ from vidclass.data.clip_choice import (
 from vidclass.data.controls import median_background
 from vidclass.data.crops import CropOptions, Geometry, corner_patch, cut, place, resize
 from vidclass.data.draws import DrawPlan, Draws, Footage, draw_evaluation, draw_training, joined
-from vidclass.data.frame_store import FrameStore
+from vidclass.data.frame_store import FrameStore, VideoFrames
 from vidclass.data.samples import Labels, read_samples
 from vidclass.data.window import FramePositions, Window
 from vidclass.errors import UserError
@@ -145,7 +145,7 @@ class ClipDataset:
         # The common case (every video already has the input's size) copies whole slices.
         self._exact = bool(((self._heights_N == input_size) & (self._widths_N == input_size)).all())
         self._exact &= self.crop.scale == 1 and not self.crop.corner and order != "background"
-        self._frames: list[Frames] | None = None
+        self._frames: list[VideoFrames] | None = None
         self._backgrounds: dict[int, Frames] = {}
         self._kept_draws: dict[bool, tuple[int, int, Draws]] = {}
 
@@ -276,12 +276,12 @@ class ClipDataset:
                 self._backgrounds[sample] = median_background(frames[usable])[None]
             frames, shown = self._backgrounds[sample], slice(0, 1)
         if self.crop.corner:
-            patch = corner_patch(frames, self.crop.corner, self.crop.corner_share)
-            out[:] = resize(patch[shown], self.input_size, self.input_size)
+            patch = corner_patch(frames[shown], self.crop.corner, self.crop.corner_share)
+            out[:] = resize(patch, self.input_size, self.input_size)
         else:
             cut(frames, shown, where, self.geometry, out, self.crop.scale)
 
-    def _mapped(self) -> list[Frames]:
+    def _mapped(self) -> list[VideoFrames]:
         if self._frames is None:
             video_ids = self.samples.video_ids
             frames = {video_id: self.store.frames(video_id) for video_id in set(video_ids)}

@@ -2,15 +2,11 @@
 
 A shard and its rows appear by renaming, so that a crash leaves nothing half visible, and what a
 finished shard holds is never decoded again. A video that kills or stalls its process is decoded
-apart on the next attempt (see :class:`_Journal`), so that no file can stop a build.
+apart on the next attempt (see :mod:`vidclass.data.suspects`), so that no file can stop a build.
 """
 
-import errno
 import hashlib
-import os
-import threading
-import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,17 +15,23 @@ from typing import IO, Any
 import numpy as np
 import pandas as pd
 
-from vidclass.data.decode import Decoded, DecodeError, FrameChoice, Frames, decode_video
+from vidclass.data.decode import DecodeError, decode_video
+from vidclass.data.decoded import Decoded, Frames
+from vidclass.data.frame_changes import FrameChanges
+from vidclass.data.frame_choice import FrameChoice
 from vidclass.data.frame_store import INDEX_COLUMNS, StoreOptions, torn_shards
 from vidclass.data.isolated import decode_isolated
+from vidclass.data.jpeg import encode_frame, offset_table
 from vidclass.data.manifest import PROBE_COLUMNS, STATUS_OK, STATUS_QUARANTINED
+from vidclass.data.suspects import Journal, Watchdog
+from vidclass.disk import is_full_disk
 from vidclass.home import write_aside
 
 __all__ = [
     "NO_SPACE",
     "SHARD_BYTES",
     "Job",
-    "collect_suspects",
+    "Source",
     "decode_job",
     "finished_rows",
     "remove_leftovers",
@@ -39,7 +41,17 @@ SHARD_BYTES = 256 * 2**20
 STALL_S = 300.0  # a chunk of 64 MB takes seconds; a decoder silent for this long has hung
 NO_SPACE = "no space"  # status of a row that says that the disk is full
 
-_TEXT_COLUMNS = ("video_id", "shard", "status", "reason")
+_TEXT_COLUMNS = ("video_id", "shard", "status", "reason", "reader")
+
+
+@dataclass(frozen=True)
+class Source:
+    """A video to decode: its file, and the part of it where that is not the whole."""
+
+    video_id: str
+    path: str
+    start_s: float | None = None
+    end_s: float | None = None
 
 
 @dataclass(frozen=True)
@@ -47,8 +59,7 @@ class Job:
     """A list of videos that one process decodes."""
 
     folder: Path
-    video_ids: Sequence[str]
-    paths: Sequence[str]
+    videos: Sequence[Source]
     options: StoreOptions
     shard_bytes: int = SHARD_BYTES
     stall_s: float = STALL_S
@@ -56,7 +67,8 @@ class Job:
     @property
     def name(self) -> str:
         """The same for the same videos, so that a second attempt replaces, never duplicates."""
-        return hashlib.sha256("\0".join(self.video_ids).encode()).hexdigest()[:16]
+        ids = "\0".join(video.video_id for video in self.videos)
+        return hashlib.sha256(ids.encode()).hexdigest()[:16]
 
 
 def decode_job(job: Job) -> pd.DataFrame:
@@ -64,37 +76,34 @@ def decode_job(job: Job) -> pd.DataFrame:
 
     Returns:
         One row a video: ``INDEX_COLUMNS``, the probe's columns with the prefix ``file_``,
-        ``status`` and ``reason``. A single row with status ``NO_SPACE`` where the disk is full.
+        ``status``, ``reason`` and ``reader``. A single row with status ``NO_SPACE`` where the disk
+        is full.
     """
-    journal = _Journal(job.folder, job.name)
-    choice = FrameChoice(**job.options.model_dump())
-    writer = _ShardWriter(job.folder, job.name, job.shard_bytes)
-    watchdog = _Watchdog(job.stall_s)
-
-    def write(frames: Frames) -> None:
-        watchdog.alive()
-        writer.write(frames)
-
+    journal = Journal(job.folder, job.name)
+    watchdog = Watchdog(job.stall_s)
+    writer = _ShardWriter(job, watchdog.alive)
     try:
         with watchdog, writer:
-            for video_id, path in zip(job.video_ids, job.paths, strict=True):
-                writer.begin()
+            for video in job.videos:
+                choice = job.options.choice(video.start_s, video.end_s)
                 watchdog.alive()
                 try:
-                    if video_id in journal.suspects:
-                        decoded = _decode_suspect(Path(path), choice, writer, job, watchdog)
+                    if video.video_id in journal.suspects:
+                        decoded = _decode_suspect(Path(video.path), choice, writer, job, watchdog)
                     else:
-                        journal.starts(video_id)
-                        decoded = decode_video(Path(path), choice, begin=writer.begin, write=write)
+                        journal.starts(video.video_id)
+                        decoded = decode_video(
+                            Path(video.path), choice, begin=writer.begin, write=writer.write
+                        )
                 except DecodeError as error:
-                    writer.begin()
-                    writer.end(video_id, None, error.reason)
+                    writer.quarantine(video.video_id, error.reason)
                 else:
-                    writer.end(video_id, decoded, None)
+                    writer.end(video.video_id, decoded)
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        if not is_full_disk(error):
             raise
-        return _table([{"video_id": job.video_ids[0], "status": NO_SPACE, "reason": str(error)}])
+        first = job.videos[0].video_id
+        return _table([{"video_id": first, "status": NO_SPACE, "reason": str(error.strerror)}])
     journal.close()
     return pd.concat(writer.written, ignore_index=True)
 
@@ -105,9 +114,8 @@ def finished_rows(folder: Path) -> pd.DataFrame:
     Shards whose file is absent or torn are left out, so that their videos are decoded again.
     """
     parts = [pd.read_parquet(part) for part in sorted(folder.glob("shard-*.parquet"))]
-    if not parts:
-        return _table([])
-    rows = pd.concat(parts, ignore_index=True).drop_duplicates("video_id", ignore_index=True)
+    rows = pd.concat([_table([]), *parts], ignore_index=True)
+    rows = rows.drop_duplicates("video_id", ignore_index=True)
     stored = rows[rows["shard"].notna()]
     torn = torn_shards(folder, stored)
     return rows[~rows["shard"].isin(list(torn))].reset_index(drop=True)
@@ -118,13 +126,19 @@ def remove_leftovers(folder: Path, shards: Sequence[str]) -> None:
     for pattern in (".*.aside", "*.current", "*.suspects", "*.isolated"):
         for file in folder.glob(pattern):
             file.unlink(missing_ok=True)
-    for file in folder.glob("shard-*.rgb"):
-        if file.name not in set(shards):
+    for file in folder.glob("shard-*"):
+        if file.suffix != ".parquet" and file.name not in set(shards):
             file.unlink(missing_ok=True)
 
 
 def _table(rows: list[dict[str, Any]]) -> pd.DataFrame:
-    columns = [*INDEX_COLUMNS, *(f"file_{name}" for name in PROBE_COLUMNS), "status", "reason"]
+    columns = [
+        *INDEX_COLUMNS,
+        *(f"file_{name}" for name in PROBE_COLUMNS),
+        "status",
+        "reason",
+        "reader",
+    ]
     table = pd.DataFrame(rows, columns=columns)
     numbers = [name for name in columns if name not in _TEXT_COLUMNS]
     return table.astype(
@@ -133,30 +147,41 @@ def _table(rows: list[dict[str, Any]]) -> pd.DataFrame:
 
 
 def _decode_suspect(
-    path: Path, choice: FrameChoice, writer: "_ShardWriter", job: Job, watchdog: "_Watchdog"
+    path: Path, choice: FrameChoice, writer: "_ShardWriter", job: Job, watchdog: Watchdog
 ) -> Decoded:
     output = job.folder / f"{job.name}.isolated"
-    with watchdog.paused():
-        decoded = decode_isolated(path, choice, output, timeout_s=4 * job.stall_s)
-    with output.open("rb") as file:
-        while block := file.read(2**24):
-            writer.write_bytes(block)
-    output.unlink()
+    try:
+        with watchdog.paused():
+            decoded = decode_isolated(path, choice, output, timeout_s=4 * job.stall_s)
+        writer.begin(decoded.probe.height, decoded.probe.width)
+        frame_bytes = decoded.height * decoded.width * 3
+        with output.open("rb") as file:
+            while block := file.read(max(1, 2**24 // frame_bytes) * frame_bytes):
+                frames = np.frombuffer(block, dtype=np.uint8)
+                writer.write(frames.reshape(-1, decoded.height, decoded.width, 3))
+    finally:
+        output.unlink(missing_ok=True)
     return decoded
 
 
 class _ShardWriter:
-    """Write videos one after the other; start a new shard once one has reached its size."""
+    """Write videos one after the other; start a new shard once one has reached its size.
 
-    def __init__(self, folder: Path, name: str, shard_bytes: int) -> None:
-        self.folder = folder
-        self.name = name
-        self.shard_bytes = shard_bytes
+    Args:
+        job: where to, and how.
+        alive: called whenever frames are stored.
+    """
+
+    def __init__(self, job: Job, alive: Callable[[], None]) -> None:
+        self._alive = alive
         self.written: list[pd.DataFrame] = []
+        self._job = job
+        self._changes = FrameChanges(job.options, self._store, job.folder)
         self._rows: list[dict[str, Any]] = []
         self._stack = ExitStack()
         self._file: IO[bytes] | None = None
         self._video_start = 0
+        self._jpeg_sizes: list[int] = []
 
     def __enter__(self) -> "_ShardWriter":
         return self
@@ -167,50 +192,77 @@ class _ShardWriter:
         else:  # write_aside removes the unfinished file when it is left by an exception
             self._stack.__exit__(kind, *rest)  # type: ignore[arg-type]
 
-    def begin(self) -> None:
-        """Start a video, or start the same one over: what was written of it is dropped."""
+    def begin(self, height: int, width: int) -> None:
+        """Start a video, or start the same one over: what was written of it is dropped.
+
+        Args:
+            height: of the file's upright frames.
+            width: of the file's upright frames.
+        """
+        self._drop()
+        self._changes.begin(height, width)
+
+    def write(self, frames: Frames) -> None:
+        """Append frames ``[t, H, W, 3]`` of the current video."""
+        self._changes.write(frames)
+
+    def end(self, video_id: str, decoded: Decoded) -> None:
+        """Finish the video."""
+        self._changes.end()
+        assert self._file is not None, "a decoded video has a frame"
+        if self._job.options.format == "jpeg":
+            self._file.write(offset_table(self._jpeg_sizes))
+        facts = {f"file_{name}": getattr(decoded.probe, name) for name in PROBE_COLUMNS}
+        row = {
+            "video_id": video_id,
+            "shard": self._shard_name(),
+            "offset": self._video_start,
+            "T": decoded.num_frames,
+            "H": decoded.height,
+            "W": decoded.width,
+            "fps": decoded.fps,
+            "num_bytes": self._file.tell() - self._video_start,
+            "status": STATUS_OK,
+            "reader": decoded.reader,
+        }
+        self._rows.append(facts | row)
+        self._video_start = self._file.tell()
+        self._jpeg_sizes.clear()
+        if self._video_start >= self._job.shard_bytes:
+            self._finish_shard()
+
+    def quarantine(self, video_id: str, reason: str) -> None:
+        """Drop what was written of the video, and keep why."""
+        self._drop()
+        self._rows.append({"video_id": video_id, "status": STATUS_QUARANTINED, "reason": reason})
+
+    def _drop(self) -> None:
+        self._jpeg_sizes.clear()
         if self._file is not None:
             self._file.seek(self._video_start)
             self._file.truncate()
 
-    def write(self, frames: Frames) -> None:
-        """Append frames ``[t, H, W, 3]`` of the current video."""
-        self.write_bytes(np.ascontiguousarray(frames).data)
-
-    def write_bytes(self, block: bytes | memoryview) -> None:
-        """Append raw bytes of the current video."""
+    def _store(self, frames: Frames) -> None:
+        """Append changed frames ``[t, H, W, C]`` in the store's format."""
+        self._alive()
         if self._file is None:
-            aside = self._stack.enter_context(write_aside(self.folder / self._shard_name()))
+            aside = self._stack.enter_context(write_aside(self._job.folder / self._shard_name()))
             self._file = self._stack.enter_context(aside.open("wb"))
-        self._file.write(block)
-
-    def end(self, video_id: str, decoded: Decoded | None, reason: str | None) -> None:
-        """Finish the video; ``decoded`` is None for a quarantined one."""
-        row: dict[str, Any] = {"video_id": video_id, "status": STATUS_QUARANTINED, "reason": reason}
-        if decoded is not None:
-            facts = {f"file_{name}": getattr(decoded.probe, name) for name in PROBE_COLUMNS}
-            row |= facts | {
-                "status": STATUS_OK,
-                "shard": self._shard_name(),
-                "offset": self._video_start,
-                "T": decoded.num_frames,
-                "H": decoded.height,
-                "W": decoded.width,
-                "fps": decoded.fps,
-            }
-        self._rows.append(row)
-        if self._file is not None:
-            self._video_start = self._file.tell()
-            if self._video_start >= self.shard_bytes:
-                self._finish_shard()
+        if self._job.options.format == "raw":
+            self._file.write(np.ascontiguousarray(frames).data)
+            return
+        for frame in frames:
+            encoded = encode_frame(frame, self._job.options.jpeg_quality)
+            self._jpeg_sizes.append(len(encoded))
+            self._file.write(encoded)
 
     def _shard_name(self) -> str:
-        return f"shard-{self.name}-{len(self.written):03d}.rgb"
+        return f"shard-{self._job.name}-{len(self.written):03d}.{self._job.options.shard_kind}"
 
     def _finish_shard(self) -> None:
         if not self._rows:
             return
-        shard = self.folder / self._shard_name()
+        shard = self._job.folder / self._shard_name()
         self._stack.close()  # closes, fsyncs and renames the shard; only then its rows appear
         table = _table(self._rows)
         with write_aside(shard.with_suffix(".parquet")) as aside:
@@ -218,86 +270,3 @@ class _ShardWriter:
         self.written.append(table)
         self._rows, self._file, self._video_start = [], None, 0
         self._stack = ExitStack()
-
-
-def collect_suspects(folder: Path) -> int:
-    """Turn the videos that dead jobs had in hand into suspects; return the number of suspects."""
-    for current in folder.glob("*.current"):
-        _add_suspect(current)
-        current.unlink(missing_ok=True)
-    return len(_suspects(folder))
-
-
-def _add_suspect(current: Path) -> None:
-    with (current.parent / f"{current.stem}.suspects").open("a") as file:
-        file.write(current.read_text().strip() + "\n")
-
-
-def _suspects(folder: Path) -> set[str]:
-    lines: list[str] = []
-    for file in folder.glob("*.suspects"):
-        lines += file.read_text().splitlines()
-    return {line for line in lines if line}
-
-
-class _Journal:
-    """Remembers across a crash which video was being decoded, so that it is then decoded apart."""
-
-    def __init__(self, folder: Path, name: str) -> None:
-        self._current = folder / f"{name}.current"
-        if self._current.exists():  # the attempt before this one died while it had this video
-            _add_suspect(self._current)
-        self.suspects = _suspects(folder)
-        self._handle = os.open(self._current, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
-        self._width = 0
-
-    def starts(self, video_id: str) -> None:
-        """Note the video that is decoded now (2 microseconds: it stays in the page cache)."""
-        line = video_id.encode()
-        self._width = max(self._width, len(line))
-        os.pwrite(self._handle, line.ljust(self._width), 0)
-
-    def close(self) -> None:
-        """Forget everything: the job is done."""
-        os.close(self._handle)
-        self._current.unlink(missing_ok=True)
-
-
-class _Watchdog:
-    """End the process when the decoder is silent for too long; the next attempt knows the video.
-
-    A thread can't stop native code that hangs; ending the process can, and Ray starts another.
-    """
-
-    def __init__(self, stall_s: float) -> None:
-        self._stall_s = stall_s
-        self._last = time.monotonic()
-        self._done = threading.Event()
-        self._paused = False
-
-    def __enter__(self) -> "_Watchdog":
-        threading.Thread(target=self._watch, daemon=True).start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._done.set()
-
-    def alive(self) -> None:
-        """Say that the decoder has just done something."""
-        self._last = time.monotonic()
-
-    def paused(self) -> ExitStack:
-        """Return a context in which silence is allowed."""
-        self._paused = True
-        stack = ExitStack()
-        stack.callback(self._resume)
-        return stack
-
-    def _resume(self) -> None:
-        self._last = time.monotonic()
-        self._paused = False
-
-    def _watch(self) -> None:
-        while not self._done.wait(min(1.0, self._stall_s / 4)):
-            if not self._paused and time.monotonic() - self._last > self._stall_s:
-                os._exit(70)
