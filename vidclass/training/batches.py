@@ -11,7 +11,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from vidclass.data.samples import Labels
 from vidclass.data.sampling import ClipDataset
+from vidclass.training.balance import Balance, class_draws
 
 __all__ = ["Batch", "cut", "derived_seed", "epoch_order", "read_batches"]
 
@@ -35,30 +37,37 @@ def derived_seed(seed: int, epoch: int, purpose: Literal["order", "model", "augm
     return int(np.random.SeedSequence(seed, spawn_key=(epoch, stream)).generate_state(1)[0])
 
 
-def epoch_order(label_N: Int64, *, resample: bool, seed: int, epoch: int) -> Int64:
-    """Return the videos of an epoch in their order, ``[N]``.
+def epoch_order(
+    labels: Labels, *, balance: Balance = "none", exponent: float = 1.0, seed: int, epoch: int
+) -> Int64:
+    """Return the clips of an epoch in their order, ``[C]``; their number is that of every epoch.
 
     Args:
-        label_N: the class of each video.
-        resample: draw every class equally often: rare classes several times, frequent ones in
-            part, another part each epoch. Otherwise each video comes exactly once.
+        labels: of the samples. How often classes are drawn is only told where each has one.
+        balance: how often classes are drawn, see ``class_draws``: rare ones several times, each
+            time another clip of the sample (clip ``sample + n * N`` is the one after ``n`` others),
+            frequent ones in part, another part each epoch. A balance of weights, and none, draw
+            each sample exactly once.
+        exponent: of the balance.
         seed: the training's seed.
         epoch: from 1.
     """
     generator = np.random.default_rng(derived_seed(seed, epoch, "order"))
-    if not resample:
-        return generator.permutation(len(label_N))
-    present = np.unique(label_N)
-    # The remainder of N / K goes to a few classes, others each epoch.
-    quota = np.full(len(present), len(label_N) // len(present))
-    quota[generator.permutation(len(present))[: len(label_N) % len(present)]] += 1
+    num_samples = len(labels)
+    if balance not in ("resample", "oversample", "undersample"):
+        return generator.permutation(num_samples)
+    present, count_P = np.unique(labels, return_counts=True)
+    quota_P = class_draws(count_P, balance, exponent)
+    if balance == "resample":
+        # What rounding left over goes to a few classes, others each epoch.
+        left = num_samples - int(quota_P.sum())
+        quota_P[generator.permutation(len(present))[:left]] += 1
     drawn = []
-    for k, num_drawn in zip(present, quota, strict=True):
-        videos = np.flatnonzero(label_N == k)
-        rounds = -(-num_drawn // len(videos))
-        drawn.append(
-            np.concatenate([generator.permutation(videos) for _ in range(rounds)])[:num_drawn]
-        )
+    for k, num_drawn in zip(present, quota_P, strict=True):
+        samples = np.flatnonzero(labels == k)
+        rounds = max(1, -(-num_drawn // len(samples)))
+        again = [generator.permutation(samples) + n * num_samples for n in range(rounds)]
+        drawn.append(np.concatenate(again)[:num_drawn])
     return generator.permutation(np.concatenate(drawn))
 
 
@@ -93,11 +102,10 @@ def read_batches(
             device that computes by itself. On a CPU it would only take the model's core.
     """
     y_N = torch.tensor(data.labels)
-    views = 1 if train else data.views
 
     def read(clips_B: Int64) -> Batch:
         x_BTHWC = data.read(clips_B, epoch=epoch, train=train)
-        batch = Batch(x_BTHWC, y_N[torch.from_numpy(clips_B // views)])
+        batch = Batch(x_BTHWC, y_N[torch.from_numpy(data.samples_of(clips_B, train=train))])
         return Batch(*(tensor.pin_memory() for tensor in batch)) if ahead else batch
 
     if not ahead:

@@ -117,7 +117,7 @@ def recalibrate_batch_norm(
         norm.momentum = None  # a plain mean over all batches
         norm.train()
     # Mixed, since tables often come sorted by class, and a batch of one class has other statistics.
-    order_C = epoch_order(data.labels, resample=False, seed=0, epoch=0)
+    order_C = epoch_order(data.labels, seed=0, epoch=0)
     batches = cut(order_C, batch_size)
     ahead = device.type == "cuda"
     with torch.no_grad(), autocast(precision, device):

@@ -84,7 +84,7 @@ class Trainer:
         to_device(model, device)
         self._loss = ClipLoss(config, data.labels, num_classes, device)
         self._optimizer = make_optimizer(model, config)
-        num_steps = config.epochs * len(cut(np.arange(data.num_samples), config.batch_size))
+        num_steps = config.epochs * len(cut(self._order(1), config.batch_size))
         self._schedule = Schedule(self._optimizer, config, num_steps)
         self._average = WeightAverage(model, config.ema_decay) if config.ema_decay else None
 
@@ -131,21 +131,22 @@ class Trainer:
         torch.manual_seed(derived_seed(self._seed, epoch, "model"))
         generator = torch.Generator().manual_seed(derived_seed(self._seed, epoch, "augment"))
         self.model.train()
-        resample = self._config.class_balance == "resample"
-        order_C = epoch_order(self._data.labels, resample=resample, seed=self._seed, epoch=epoch)
+        order_C = self._order(epoch)
         batches = cut(order_C, self._config.batch_size)
         on_cpu = self.device.type == "cpu"
         check_every = 1 if on_cpu else STEPS_BETWEEN_CHECKS
         reading = read_batches(self._data, batches, epoch=epoch, train=True, ahead=not on_cpu)
 
         losses: list[torch.Tensor] = []
+        labels: list[torch.Tensor] = []
         predicted: list[torch.Tensor] = []
         seconds_data = 0.0
         started = before = time.perf_counter()
         for step, batch in enumerate(reading, start=1):
             seconds_data += time.perf_counter() - before
-            loss, predicted_B = self._step(batch, generator)
+            loss, label_B, predicted_B = self._step(batch, generator)
             losses.append(loss)
+            labels.append(label_B)
             predicted.append(predicted_B)
             if step % check_every == 0 or step == len(batches):
                 _check_finite(losses[-check_every:], epoch, step)
@@ -153,28 +154,43 @@ class Trainer:
         seconds = time.perf_counter() - started
         size_S = np.array([len(clips_B) for clips_B in batches])
         return EpochResult(
-            label_C=self._data.labels[order_C],
+            label_C=torch.cat(labels).cpu().numpy(),
             predicted_C=torch.cat(predicted).cpu().numpy(),
             loss=float(np.average(torch.stack(losses).cpu().numpy(), weights=size_S)),
             seconds_data=seconds_data,
             seconds_step=seconds - seconds_data,
         )
 
-    def _step(self, batch: Batch, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
-        """Make one optimizer step; return the batch's loss and its predictions ``[B]``."""
-        y_B = batch.y_B.to(self.device, non_blocking=True)
-        x_BTCHW = self._transform(
-            batch.x_BTHWC.to(self.device, non_blocking=True), train=True, generator=generator
+    def _order(self, epoch: int) -> npt.NDArray[np.int64]:
+        return epoch_order(
+            self._data.labels,
+            balance=self._config.class_balance,
+            exponent=self._config.balance_exponent,
+            seed=self._seed,
+            epoch=epoch,
+        )
+
+    def _step(
+        self, batch: Batch, generator: torch.Generator
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Make one optimizer step; return the batch's loss, its labels and predictions ``[B]``.
+
+        A clip that was mixed of two counts as the one that has the larger share.
+        """
+        x_BTCHW, y = self._transform.training(
+            batch.x_BTHWC.to(self.device, non_blocking=True),
+            batch.y_B.to(self.device, non_blocking=True),
+            generator,
         )
         self._schedule.before_step()
         self._optimizer.zero_grad()
         # Parts of a batch add up to the gradient of the whole: each is divided by its weight.
-        total_weight = self._loss.total_weight(y_B)
-        num_parts = min(self._config.accumulate, max(1, len(y_B) // 2))
+        total_weight = self._loss.total_weight(y)
+        num_parts = min(self._config.accumulate, max(1, len(y) // 2))
         losses: list[torch.Tensor] = []
         predicted: list[torch.Tensor] = []
         for x_part, y_part in zip(
-            x_BTCHW.tensor_split(num_parts), y_B.tensor_split(num_parts), strict=True
+            x_BTCHW.tensor_split(num_parts), y.tensor_split(num_parts), strict=True
         ):
             with autocast(self._precision, self.device):
                 logits_BK = self.model(x_part)
@@ -187,7 +203,8 @@ class Trainer:
         self._optimizer.step()
         if self._average:
             self._average.update(self.model)
-        return torch.stack(losses).sum(), torch.cat(predicted)
+        label_B = y if y.dim() == 1 else y.argmax(dim=1)
+        return torch.stack(losses).sum(), label_B, torch.cat(predicted)
 
 
 def _check_finite(losses: list[torch.Tensor], epoch: int, step: int) -> None:
