@@ -29,6 +29,7 @@ __all__ = [
     "find_weights",
     "fitting_state",
     "load_state",
+    "local_file",
     "read_state",
     "skip_pretrained",
     "skips_pretrained",
@@ -95,12 +96,25 @@ def weights_file(facts: BackboneFacts, weights: str, published: str = PUBLISHED)
     """
     if weights == published:
         return _published(facts, published)
+    return local_file(weights, published, NO_WEIGHTS)
+
+
+def local_file(weights: str, *others: str) -> Path:
+    """Return the file of that path; a relative one lies in HOME/weights or the current folder.
+
+    Args:
+        weights: path of a file.
+        others: words that are allowed in its place, for the message.
+
+    Raises:
+        UserError: when there is no such file.
+    """
     path = Path(weights).expanduser()
     for candidate in (path,) if path.is_absolute() else (weights_folder() / path, path):
         if candidate.is_file():
             return candidate.resolve()
     raise UserError(
-        f"weights are `{published}`, `{NO_WEIGHTS}` or a file",
+        f"weights are {', '.join(f'`{word}`' for word in others)} or a file",
         weights,
         f"an absolute path, or the name of a file in {weights_folder()}",
     )
