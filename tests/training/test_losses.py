@@ -49,15 +49,31 @@ def test_focal_loss_of_a_sure_clip_has_a_finite_gradient():
 
 
 @pytest.mark.parametrize(
-    ("labels", "expected"),
+    "settings",
     [
-        ([0, 1, 2], [1, 1, 1]),
-        ([0, 0, 0, 1], [2 / 3, 2, 0]),
-        ([2, 2], [0, 0, 1]),
+        {},
+        {"label_smoothing": 0.1},
+        {"class_balance": "weights"},
+        {"loss": "focal", "focal_gamma": 1.5, "label_smoothing": 0.1},
+        {"loss": "focal", "class_balance": "effective_number", "effective_beta": 0.9},
     ],
 )
-def test_class_weights_average_to_one_over_the_samples(labels, expected):
-    label_N = np.array(labels)
-    weight_K = class_weights(label_N, 3)
-    np.testing.assert_allclose(weight_K, expected, rtol=1e-6)
-    assert weight_K[label_N].mean() == pytest.approx(1.0)
+def test_shares_of_classes_are_the_sum_of_their_losses(settings):
+    loss = ClipLoss(TrainConfig(**settings), LABELS, 3, CPU)
+    logits_BK, y_B = batch()
+    other_B = (y_B + 1) % 3
+    one_hot = torch.nn.functional.one_hot
+    share_BK = 0.7 * one_hot(y_B, 3) + 0.3 * one_hot(other_B, 3)
+    expected = 0.7 * loss.summed(logits_BK, y_B) + 0.3 * loss.summed(logits_BK, other_B)
+    torch.testing.assert_close(loss.summed(logits_BK, share_BK), expected)
+    weight = 0.7 * loss.total_weight(y_B) + 0.3 * loss.total_weight(other_B)
+    assert float(loss.total_weight(share_BK)) == pytest.approx(float(weight))
+
+
+def test_weights_by_effective_number_reach_the_loss():
+    plain, by_number, half = (
+        float(mean_loss(class_balance="effective_number", effective_beta=0.9, **settings))
+        for settings in ({"balance_exponent": 0.0}, {}, {"balance_exponent": 0.5})
+    )
+    assert plain == pytest.approx(float(mean_loss()))
+    assert min(plain, by_number) < half < max(plain, by_number)

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Balance", "class_draws", "class_weights"]
+__all__ = ["Balance", "class_draws", "class_weights", "positive_weights", "strata"]
 
 Balance = Literal["none", "weights", "effective_number", "resample", "oversample", "undersample"]
 Int64 = npt.NDArray[np.int64]
@@ -38,6 +38,44 @@ def class_weights(
     weight_K = np.where(count_K > 0, number_K**-exponent, 0.0)
     scaled_K = weight_K * len(label_N) / (weight_K * count_K).sum()
     return np.asarray(scaled_K, dtype=np.float32)
+
+
+def positive_weights(
+    label_NK: npt.NDArray[np.floating] | Int64,
+    *,
+    effective_beta: float | None = None,
+    exponent: float = 1.0,
+) -> npt.NDArray[np.float32]:
+    """Return by how much each class counts more where it holds than where it does not, ``[K]``.
+
+    At exponent 1 both sides of each class have the same weight in all; where a class always or
+    never holds there is nothing to even out, and the weight is 1.
+
+    Args:
+        label_NK: 1 where a class holds.
+        effective_beta: as for ``class_weights``.
+        exponent: of the weights; 0 makes them all 1.
+    """
+    holds_K = (label_NK > 0).sum(axis=0).astype(np.float64)
+    number_2K = np.stack([len(label_NK) - holds_K, holds_K])
+    if effective_beta is not None:
+        number_2K = (1 - effective_beta**number_2K) / (1 - effective_beta)
+    both_K = (number_2K > 0).all(axis=0)
+    ratio_K = np.where(both_K, number_2K[0] / np.where(both_K, number_2K[1], 1.0), 1.0)
+    return np.asarray(ratio_K**exponent, dtype=np.float32)
+
+
+def strata(labels: npt.NDArray[np.floating] | Int64) -> Int64:
+    """Return as what class each sample counts when classes are drawn by number, ``[N]``.
+
+    Of several labels the rarest counts; samples without any are a class of their own, -1.
+    """
+    if labels.ndim == 1:
+        return labels.astype(np.int64)
+    holds_NK = labels > 0
+    count_K = holds_NK.sum(axis=0)
+    rarest_N = np.where(holds_NK, count_K, len(labels) + 1).argmin(axis=1)
+    return np.where(holds_NK.any(axis=1), rarest_N, -1).astype(np.int64)
 
 
 def class_draws(count_P: Int64, balance: Balance, exponent: float = 1.0) -> Int64:
