@@ -31,7 +31,7 @@ class Loss(Protocol):
 
 
 def make_loss(config: TrainConfig, labels: Labels, num_classes: int, device: torch.device) -> Loss:
-    """Return the loss of samples of one class each (labels ``[N]``), or of any number (``[N, K]``)."""
+    """Return the loss of samples of one class each (``[N]``), or of any number (``[N, K]``)."""
     if labels.ndim == 2:
         return MultilabelLoss(config, labels, device)
     return ClipLoss(config, labels.astype(np.int64), num_classes, device)
