@@ -49,6 +49,7 @@ __all__ = [
     "OnFeatures",
     "OnFrames",
     "feature_source",
+    "frozen_backbone",
     "normalisation_of",
     "on_backbone",
     "with_backbone",
@@ -56,6 +57,7 @@ __all__ = [
 
 QUICK = {"backbone": "squeezenet1_1", "weights": NO_WEIGHTS, "input_size": 32}
 """A configuration that is fast everywhere."""
+RANDOM_SEED = 0  # of a frozen backbone without weights
 
 
 class BackboneOptions(ModelOptions):
@@ -147,7 +149,9 @@ class Backbone(Tuned):
         if self.num_frames > 1:
             _, stem = _stem(net)
             stem.in_channels = NUM_COLOURS * self.num_frames
-            stem.weight = nn.Parameter(_inflated(stem.weight.detach(), self.num_frames))
+            shape = (stem.out_channels, stem.in_channels, *stem.kernel_size)
+            stem.weight = nn.Parameter(stem.weight.new_empty(shape))
+            stem.reset_parameters()
         return net
 
     def _load(self) -> None:
@@ -266,20 +270,40 @@ def on_backbone(
     )
 
 
+def frozen_backbone(source: FeatureSource) -> Backbone:
+    """Return the backbone that makes the features of ``source``, in evaluation mode.
+
+    Without weights it is the same random one whenever it is made: its features are kept.
+    """
+    options = BackboneOptions.model_validate(
+        {
+            "backbone": source.backbone,
+            "weights": source.weights,
+            "pooling": source.pooling,
+            "input_size": source.input_size,
+            "freeze": "frozen",
+        }
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(RANDOM_SEED)
+        return Backbone(options).eval()
+
+
 def with_backbone(model: nn.Module, entry: ModelEntry, options: ModelOptions) -> nn.Module:
-    """Return ``model`` as one that takes clips: a head gets the backbone of its features.
+    """Return ``model`` as one that takes clips: before one of features comes their backbone.
 
     Args:
-        model: as ``create_model`` made it; its head is shared, not copied.
+        model: as ``create_model`` made it; it becomes a part of the new one, not a copy.
         entry: of the model.
         options: of the model.
     """
-    if not isinstance(model, OnFeatures) or not isinstance(options, BackboneOptions):
+    source = entry.features(options)
+    if source is None:
         return model
     whole = OnFrames(
-        lambda: Backbone(options),
-        model.head,
+        lambda: frozen_backbone(source),
+        model,
         num_frames=entry.num_frames(options),
-        input_size=options.input_size,
+        input_size=source.input_size,
     )
     return whole.train(model.training)
