@@ -15,8 +15,8 @@ import numpy.typing as npt
 import pandas as pd
 import torch
 
-from vidclass.data.decode import decode
-from vidclass.data.frame_store import FrameStore
+from vidclass.data.as_stored import read_as_stored
+from vidclass.data.frame_store import FrameStore, StoreOptions
 from vidclass.errors import UserError
 from vidclass.home import home, studies_folder
 from vidclass.sweep.engine import job_data
@@ -205,7 +205,8 @@ class BestModel:
         Raises:
             DecodeError: for a file that can't be decoded, with the reason.
         """
-        decoded = {str(path): decode(path, **self.store) for path in videos}
+        options = StoreOptions.model_validate(self.store)
+        decoded = {str(path): read_as_stored(path, options) for path in videos}
         table = pd.DataFrame({"video_id": list(decoded), "label_id": 0, "group": list(decoded)})
         data = clip_dataset(self.job, _MemoryStore(decoded), table, order="kept")
         predicted = evaluate(

@@ -170,7 +170,8 @@ def test_ctrl_c_ends_quietly_and_leaves_no_process(maker: subprocess.Popen[str],
 
 
 def test_kill_9_leaves_whole_files_and_no_process(maker: subprocess.Popen[str], tmp_path: Path):
-    end(maker, signal.SIGKILL)
+    _, errors = end(maker, signal.SIGKILL)
+    assert errors == ""  # no process is left that has something to tell
     assert not list(tmp_path.glob("home/**/labels.csv"))
     assert len({path.stat().st_size for path in tmp_path.glob("home/**/*.mp4")}) == 1
 

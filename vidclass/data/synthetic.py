@@ -8,27 +8,22 @@ pipeline measures what it claims to.
 
 import contextlib
 import csv
-import errno
 import hashlib
 import json
-import multiprocessing
 import os
-import shutil
-import signal
-import sys
-import threading
-import types
-from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict
 from pathlib import Path
+from queue import SimpleQueue
 
 import numpy as np
 from filelock import FileLock
 
 from vidclass.data.synthetic_encode import ASIDE_SUFFIX, encode_clip, make_clips
+from vidclass.data.synthetic_maker import ClipMaker, MakerDied
 from vidclass.data.synthetic_render import MOTIONS, Preset, render_clip
+from vidclass.disk import check_space, disk_errors_for_users
 from vidclass.errors import UserError
 from vidclass.home import datasets_folder, write_aside
 
@@ -39,6 +34,7 @@ GENERATOR_VERSION = 2
 
 CLIPS_A_TASK = 32  # a task takes about 0.1 s: progress moves, and Ctrl-C waits for no more
 SPLITS = ("train", "valid", "test")
+ROOM = "the data set"
 
 PRESETS: dict[str, Preset] = {
     preset.name: preset
@@ -99,7 +95,7 @@ def make_moving_shapes(
     folder = moving_shapes_folder(home, preset, seed)
     if _is_complete(folder, chosen, seed):
         return folder
-    with _disk_errors_for_users(folder):
+    with disk_errors_for_users(ROOM, folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
         # Two studies that start together make the data set once; a killed maker frees the lock.
         with FileLock(folder.with_name(f"{folder.name}.lock")):
@@ -161,7 +157,7 @@ def _make(
     file_bytes = len(encode_clip(preset, render_clip(preset, seed, 0)))
     sizes = {entry.name: entry.stat().st_size for entry in os.scandir(videos)}
     missing = [(i, name) for i, name in enumerate(names) if sizes.get(name) != file_bytes]
-    _check_space(folder, len(missing) * file_bytes)
+    check_space(ROOM, folder, len(missing) * file_bytes)
 
     done = len(names) - len(missing)
     progress("making moving_shapes", done, len(names))
@@ -204,16 +200,23 @@ def _run_tasks(
         for task in tasks:
             yield make_clips(preset, seed, task, videos)
         return
-    pool = ProcessPoolExecutor(
-        num_workers,
-        # Spawned, not forked: this process may hold the threads of torch, Ray or a GPU.
-        mp_context=multiprocessing.get_context("spawn"),
-        initializer=_end_with_parent,
-    )
+    makers: SimpleQueue[ClipMaker] = SimpleQueue()
+    started = [ClipMaker(preset, seed, videos) for _ in range(num_workers)]
+    for maker in started:
+        makers.put(maker)
+
+    def make(task: Sequence[tuple[int, str]]) -> int:
+        maker = makers.get()
+        try:
+            return maker.make(task)
+        finally:
+            makers.put(maker)
+
+    pool = ThreadPoolExecutor(num_workers)  # a thread waits for each process
     try:
-        for future in as_completed(_submit(pool, preset, seed, tasks, videos)):
+        for future in as_completed(pool.submit(make, task) for task in tasks):
             yield future.result()
-    except BrokenProcessPool as error:
+    except MakerDied as error:
         raise UserError(
             "the processes that make clips stay alive until the data set is there",
             "one ended abruptly (killed, or out of memory)",
@@ -222,62 +225,5 @@ def _run_tasks(
     finally:
         # Also on Ctrl-C: running tasks end within a second, the others are never started.
         pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _submit(
-    pool: Executor,
-    preset: Preset,
-    seed: int,
-    tasks: Sequence[Sequence[tuple[int, str]]],
-    videos: Path,
-) -> list[Future[int]]:
-    """Hand all tasks to ``pool``, which starts its processes meanwhile.
-
-    The processes inherit a blocked SIGINT, so that Ctrl-C reaches this process alone, and see an
-    empty main module: spawning would otherwise run the user's script again in each of them.
-    """
-    main = sys.modules["__main__"]
-    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    sys.modules["__main__"] = types.ModuleType("__main__")
-    try:
-        return [pool.submit(make_clips, preset, seed, task, videos) for task in tasks]
-    finally:
-        sys.modules["__main__"] = main
-        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
-
-
-def _end_with_parent() -> None:
-    """Let a worker end when its parent is killed: it would wait for tasks for ever."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None, "runs in workers only"
-
-    def watch() -> None:
-        parent.join()
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
-
-
-def _check_space(folder: Path, needed: int) -> None:
-    free = shutil.disk_usage(folder).free
-    if needed > free:
-        raise _no_space(folder, f"{needed / 1e6:.0f} MB needed, {free / 1e6:.0f} MB free")
-
-
-def _no_space(folder: Path, received: str) -> UserError:
-    return UserError(
-        "the disk has room for the data set",
-        f"{received} in {folder}",
-        "free some space, or set VIDCLASS_HOME to a folder on a larger disk; "
-        "the next run makes only what is missing",
-    )
-
-
-@contextlib.contextmanager
-def _disk_errors_for_users(folder: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise _no_space(folder, os.strerror(error.errno)) from error
-        raise
+        for maker in started:
+            maker.close()
