@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 
+from vidclass.data.sampling import FramePositions, Window
 from vidclass.training.batches import cut, derived_seed, epoch_order, read_batches
 
 
@@ -30,14 +31,54 @@ def test_order_depends_on_seed_and_epoch_alone():
 def test_resampling_draws_every_class_equally_often(counts):
     label_N = np.repeat(np.arange(3), counts)
     order_C = epoch_order(label_N, balance="resample", seed=0, epoch=1)
-    drawn_K = np.bincount(label_N[order_C], minlength=3)[np.array(counts) > 0]
+    video_C = order_C % len(label_N)
+    drawn_K = np.bincount(label_N[video_C], minlength=3)[np.array(counts) > 0]
     assert len(order_C) == len(label_N)
     assert drawn_K.max() - drawn_K.min() <= 1
     # Within a class, no video comes twice more often than another.
-    times_N = np.bincount(order_C, minlength=len(label_N))
+    times_N = np.bincount(video_C, minlength=len(label_N))
     for k, count in enumerate(counts):
         if count:
             assert np.ptp(times_N[label_N == k]) <= 1
+
+
+@pytest.mark.parametrize(
+    ("balance", "exponent", "drawn"),
+    [
+        ("oversample", 1.0, [40, 40, 40]),
+        ("oversample", 0.5, [40, 20, 10]),
+        ("oversample", 0.0, [40, 10, 2]),
+        ("undersample", 1.0, [2, 2, 2]),
+        ("undersample", 0.0, [40, 10, 2]),
+        ("resample", 0.0, [40, 10, 2]),
+        ("weights", 1.0, [40, 10, 2]),
+        ("effective_number", 1.0, [40, 10, 2]),
+        ("none", 1.0, [40, 10, 2]),
+    ],
+)
+def test_a_balance_draws_the_classes_as_often_as_it_says(balance, exponent, drawn):
+    label_N = np.repeat(np.arange(3), [40, 10, 2])
+    orders = [
+        epoch_order(label_N, balance=balance, exponent=exponent, seed=0, epoch=epoch)
+        for epoch in (1, 2)
+    ]
+    for order_C in orders:
+        counted = np.bincount(label_N[order_C % 52], minlength=3)
+        # The square root of 2 / 40 of 40 is 8.9.
+        np.testing.assert_allclose(counted, drawn, atol=1.1)
+        assert len(set(order_C.tolist())) == len(order_C)  # no clip twice, only videos
+    assert len(orders[0]) == len(orders[1]) and orders[0].tolist() != orders[1].tolist()
+
+
+def test_a_video_that_is_drawn_again_shows_another_clip(clips):
+    data = clips(0, 9, window=Window(span_s=0.2, num_frames=2), positions=FramePositions((0, 1)))
+    again = np.array([0, 9, 18, 27, 36, 45])
+    starts = data.frame_numbers(again, epoch=1, train=True)[:, 0]
+    assert len(set(starts.tolist())) > 1
+    batch = next(read_batches(data, [again], epoch=1, train=True, ahead=False))
+    assert batch.y_B.tolist() == [0] * 6
+    one_by_one = [data.frame_numbers(again[n : n + 1], epoch=1, train=True)[0, 0] for n in range(6)]
+    assert one_by_one == starts.tolist()
 
 
 def test_resampling_shows_other_parts_of_a_frequent_class_over_epochs():
@@ -47,7 +88,7 @@ def test_resampling_shows_other_parts_of_a_frequent_class_over_epochs():
         for epoch in range(12)
         for video in epoch_order(label_N, balance="resample", seed=0, epoch=epoch).tolist()
     }
-    assert seen == set(range(44))
+    assert {clip % 44 for clip in seen} == set(range(44))
 
 
 def test_purposes_have_seeds_of_their_own():
