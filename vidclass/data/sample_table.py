@@ -1,0 +1,186 @@
+"""What is labelled of a data set: which videos, which classes they show, and the samples of them.
+
+Three ways to be labelled: each video shows one class; each video shows any number of classes; parts
+of recordings are labelled, and sliding windows over them are the samples. A split never looks at
+samples: it divides the groups of videos by the classes that each video shows.
+
+Legend: K classes.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import pandas as pd
+
+from vidclass.data.annotations import Task, choose_annotations, class_names_of
+from vidclass.data.manifest import STATUS_OK, Dataset, usable
+from vidclass.data.windows import LabelFrom, window_table
+from vidclass.errors import UserError
+
+__all__ = ["SEPARATOR", "Labelled", "Labelling", "Windows", "labelled", "make_samples"]
+
+SEPARATOR = ";"
+"""Between the classes of a video in a table; alone it says that the video shows none of them."""
+
+
+class Windows(NamedTuple):
+    """How sliding windows are laid over labelled recordings; see ``windows.window_table``."""
+
+    length_frames: int | None = None
+    length_s: float | None = None
+    stride_frames: int | None = None
+    stride_s: float | None = None
+    label_from: LabelFrom = "last"
+
+
+class Labelling(NamedTuple):
+    """How the labels of a data set are read.
+
+    Args:
+        task: whether one label holds at a time or several may.
+        windows: samples are windows of recordings; None where they are whole videos.
+        annotator: whose interval labels are taken, where several labelled.
+        subject: whose behaviour is looked at, where several subjects are labelled; None is all.
+    """
+
+    task: Task = "multiclass"
+    windows: Windows | None = None
+    annotator: str | None = None
+    subject: str | None = None
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """The videos that can be trained on or scored.
+
+    Attributes:
+        videos: rows of the manifest.
+        shown: ``video_id`` and ``label``, a row for every class that a video shows.
+        classes: all classes, in the order of their ids.
+        annotations: the interval labels that were chosen; None where labels are of whole videos.
+    """
+
+    videos: pd.DataFrame
+    shown: pd.DataFrame
+    classes: list[str]
+    annotations: pd.DataFrame | None = None
+
+    def rows_to_divide(self) -> pd.DataFrame:
+        """Return the rows by which groups are divided: a video once for every class that it shows.
+
+        A video that shows no class has to be somewhere too: it counts for the most frequent one.
+        """
+        counts = self.shown["label"].value_counts()
+        rows = self.videos.drop(columns="label").merge(self.shown, on="video_id", how="left")
+        return rows.assign(label=rows["label"].fillna(counts.index[0]))
+
+
+def labelled(manifest: pd.DataFrame, dataset: Dataset, labelling: Labelling) -> Labelled:
+    """Return what of a data set can be used.
+
+    Args:
+        manifest: that of the data set, perhaps probed since.
+        dataset: where annotations and the order of classes come from.
+        labelling: how labels are read.
+
+    Raises:
+        UserError: when the labels are not of the kind that ``labelling`` needs.
+    """
+    if dataset.annotations is not None and dataset.annotations["label"].notna().any():
+        if labelling.windows is None and labelling.task == "multiclass":
+            raise UserError(
+                "interval labels make windows with one label each, or videos with several",
+                "neither data.windows nor data.task: multilabel",
+                "data.windows: {length_s: 1, stride_s: 0.5}, or data.task: multilabel",
+            )
+        return _from_annotations(manifest, dataset, labelling)
+    if labelling.windows is not None:
+        raise UserError(
+            "windows get their labels from those of intervals or frames",
+            f"{dataset.root} labels whole videos",
+            "leave data.windows out; data.views scores several clips of a video",
+        )
+    videos = usable(manifest)
+    shown = videos[["video_id", "label"]]
+    if labelling.task == "multilabel":
+        shown = _several(videos)
+    return Labelled(videos, shown, sorted(shown["label"].unique()))
+
+
+def _from_annotations(manifest: pd.DataFrame, dataset: Dataset, labelling: Labelling) -> Labelled:
+    assert dataset.annotations is not None
+    annotations = choose_annotations(
+        dataset.annotations, annotator=labelling.annotator, subject=labelling.subject
+    )
+    is_labelled = manifest["video_id"].isin(annotations["video_id"])
+    videos = manifest[(manifest["status"] == STATUS_OK) & is_labelled].reset_index(drop=True)
+    shown = annotations.loc[annotations["video_id"].isin(videos["video_id"])]
+    shown = shown[["video_id", "label"]].dropna().drop_duplicates(ignore_index=True)
+    classes = dataset.class_names or class_names_of(annotations)
+    return Labelled(videos, shown, list(classes), annotations)
+
+
+def _several(videos: pd.DataFrame) -> pd.DataFrame:
+    """Return the classes of each video from a text that names several."""
+    shown = videos[["video_id"]].assign(label=videos["label"].str.split(SEPARATOR))
+    shown = shown.explode("label").assign(label=lambda rows: rows["label"].str.strip())
+    return shown[shown["label"] != ""].drop_duplicates(ignore_index=True)
+
+
+def make_samples(
+    found: Labelled, stored: pd.DataFrame, labelling: Labelling
+) -> pd.DataFrame | None:
+    """Return the sample table of a data set; None where each video is a sample of one class.
+
+    Args:
+        found: see :func:`labelled`.
+        stored: ``video_id``, ``T`` and ``fps`` of the stored videos.
+        labelling: how labels are read.
+
+    Returns:
+        The columns of :mod:`vidclass.data.samples`, sorted by ``sample_id``.
+
+    Raises:
+        UserError: when no window is labelled.
+        UserErrors: with all videos whose intervals contradict each other.
+    """
+    ids = {name: number for number, name in enumerate(found.classes)}
+    groups = found.videos.set_index("video_id")["group"]
+    if labelling.windows is not None:
+        samples = _windows(found, stored, labelling.task, labelling.windows)
+    elif labelling.task == "multilabel":
+        shown = found.shown.groupby("video_id")["label"].agg(tuple)
+        samples = found.videos[["video_id"]].assign(sample_id=found.videos["video_id"])
+        labels = [shown.get(video_id, ()) for video_id in samples["video_id"]]
+        samples["labels"] = pd.Series(labels, index=samples.index, dtype=object)
+    else:
+        return None
+    if labelling.task == "multilabel":
+        samples["label_ids"] = [_ids(names, ids) for names in samples.pop("labels")]
+    else:
+        samples["label_id"] = samples.pop("label").map(ids)
+    samples["group"] = samples["video_id"].map(groups)
+    return samples.sort_values("sample_id", ignore_index=True)
+
+
+def _ids(names: Sequence[str], ids: dict[str, int]) -> tuple[int, ...]:
+    return tuple(sorted(ids[name] for name in names))
+
+
+def _windows(
+    found: Labelled, stored: pd.DataFrame, task: Literal["multiclass", "multilabel"], how: Windows
+) -> pd.DataFrame:
+    assert found.annotations is not None
+    videos = stored[stored["video_id"].isin(found.videos["video_id"])]
+    videos = videos.rename(columns={"T": "num_frames"})
+    samples = window_table(found.annotations, videos, found.classes, task, **how._asdict())
+    if samples.empty:
+        longest = int(videos["num_frames"].max()) if len(videos) else 0
+        raise UserError(
+            "some window of a recording is labelled",
+            f"none: windows of {how.length_frames or how.length_s} "
+            f"{'frames' if how.length_frames else 's'}, recordings of up to {longest} frames",
+            "a shorter data.windows.length_s, or label_from: majority",
+        )
+    return samples
