@@ -26,6 +26,7 @@ from vidclass.models.backbones_library import (
 )
 from vidclass.models.pretrained import (
     NO_WEIGHTS,
+    file_hash,
     find_weights,
     fitting_state,
     load_state,
@@ -157,6 +158,7 @@ class Backbone(Tuned):
     def _load(self) -> None:
         options = self.options
         path = find_weights(options.backbone, options.weights)
+        self.weights_sha256 = file_hash(path)
         facts = backbone_facts(options.backbone)
         state = dict(fitting_state(read_state(path), self.net, facts, options.input_size))
         if self.num_frames > 1:

@@ -7,6 +7,7 @@ finds its study below the home folder of its own node, and never decides what to
 import os
 import socket
 from collections.abc import Callable
+from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ import torch
 
 from vidclass.data.clip_choice import ClipChoice
 from vidclass.data.crops import CropOptions
+from vidclass.data.feature_dataset import FeatureDataset, FeatureTransform
 from vidclass.data.frame_store import FrameStore
 from vidclass.data.manifest import read_manifest
 from vidclass.data.sampling import ClipDataset, FramePositions, Order, Window
@@ -25,7 +27,9 @@ from vidclass.data.subset import share_of_groups
 from vidclass.data.transforms import Augment, BatchTransform
 from vidclass.home import store_folder, studies_folder
 from vidclass.models import create_model, model_entry
+from vidclass.models.pretrained import NO_WEIGHTS, weights_hash
 from vidclass.sweep import predictions as files
+from vidclass.sweep.features import feature_source_of, features_of
 from vidclass.sweep.policy import FEWER_VIDEOS, share_of
 from vidclass.training import metrics
 from vidclass.training.checkpoints import CheckpointFolder
@@ -53,6 +57,7 @@ def run_job(job: Job, home: Path, report: Report) -> None:
         report("ended", {"status": "completed", "reason": ""})
         return
     model = build_model(job)
+    report("prepared", _prepared(job, home, model))
     try:
         result = _train(job, home, model, report)
         if result.status == "completed" and job["kind"] in SCORED_KINDS:
@@ -61,6 +66,20 @@ def run_job(job: Job, home: Path, report: Report) -> None:
         report("ended", {"status": "out_of_memory", "reason": str(error).splitlines()[0]})
         return
     report("ended", {"status": result.status, "reason": result.reason})
+
+
+def _prepared(job: Job, home: Path, model: torch.nn.Module) -> dict[str, Any]:
+    """Make sure of the features that the model takes; return what they and its weights are."""
+    hashes = {getattr(module, "weights_sha256", None) for module in model.modules()}
+    payload: dict[str, Any] = {"features": None}
+    source = feature_source_of(job)
+    if source is not None:
+        frames = _store(store_folder(home) / job["store_key"])
+        features, built = features_of(job, source, frames, home, _device())
+        hashes.add(weights_hash(source.backbone, source.weights))
+        payload["features"] = {"key": features.path.name, **asdict(built)}
+    payload["weights_sha256"] = sorted(hashes - {None, NO_WEIGHTS})
+    return payload
 
 
 @lru_cache(maxsize=2)
@@ -92,23 +111,25 @@ def clip_dataset(
     order: Order,
 ) -> ClipDataset:
     """Return the clips of ``table`` as the job's model sees them."""
+    return ClipDataset(store, table, **_clip_settings(job, order))
+
+
+def _clip_settings(job: Job, order: Order) -> dict[str, Any]:
     entry = model_entry(job["config"]["model"])
     window = Window(**job["window"])
     options = entry.options.model_validate(job["config"]["options"])
     positions: FramePositions = entry.frame_positions(window.num_frames, options)
-    return ClipDataset(
-        store,
-        table,
-        window=window,
-        positions=positions,
-        input_size=job["input_size"],
-        geometry=job["geometry"],
-        views=job["views"],
-        order=order,
-        seed=job["seed"],
-        choice=ClipChoice.model_validate(job["sampling"]),
-        crop=CropOptions.model_validate(job["crop"]),
-    )
+    return {
+        "window": window,
+        "positions": positions,
+        "input_size": job["input_size"],
+        "geometry": job["geometry"],
+        "views": job["views"],
+        "order": order,
+        "seed": job["seed"],
+        "choice": ClipChoice.model_validate(job["sampling"]),
+        "crop": CropOptions.model_validate(job["crop"]),
+    }
 
 
 def build_model(job: Job) -> torch.nn.Module:
@@ -125,6 +146,11 @@ def transform_of(job: Job) -> BatchTransform:
     return BatchTransform(pixels.mean, pixels.std, augment, job["classes"])
 
 
+def _input_of(job: Job) -> BatchTransform:
+    """Return the job's way from what is stored of a clip, frames or features, to model input."""
+    return transform_of(job) if feature_source_of(job) is None else FeatureTransform()
+
+
 def _order(job: Job) -> Order:
     return "shuffled" if job["variant"] == "shuffled" else "kept"
 
@@ -138,7 +164,12 @@ def _data(job: Job, home: Path, split: str, *, order: Order | None = None) -> Cl
     table = _split_table(job, home, split)
     if split == "train" and (share := share_of(job["variant"])) < 1.0:
         table = share_of_groups(table, share, seed=job["seed"])
-    return clip_dataset(job, store, table, order=order or _order(job))
+    order = order or _order(job)
+    source = feature_source_of(job)
+    if source is None:
+        return clip_dataset(job, store, table, order=order)
+    features, _ = features_of(job, source, store, home, _device())
+    return FeatureDataset(store, features, table, **_clip_settings(job, order))
 
 
 def _folder(job: Job, home: Path, room: str) -> Path:
@@ -167,7 +198,7 @@ def _train(job: Job, home: Path, model: torch.nn.Module, report: Report) -> FitR
         _data(job, home, "valid"),
         config,
         num_classes=len(job["classes"]),
-        transform=transform_of(job),
+        transform=_input_of(job),
         device=_device(),
         seed=job["seed"],
         select=job["select"],
@@ -213,7 +244,7 @@ def _predict(job: Job, home: Path, model: torch.nn.Module, order: Order) -> Pred
     return evaluate(
         model,
         _data(job, home, "test", order=order),
-        transform=transform_of(job),
+        transform=_input_of(job),
         batch_size=train.batch_size,
         device=_device(),
         precision=train.precision,
@@ -228,7 +259,7 @@ def _perturbed(
     calibrated = recalibrate_batch_norm(
         model,
         _data(job, home, "train", order=order),
-        transform=transform_of(job),
+        transform=_input_of(job),
         batch_size=train.batch_size,
         device=_device(),
         precision=train.precision,

@@ -107,8 +107,14 @@ def recalibrate_batch_norm(
     """
     calibrated = copy.deepcopy(model)
     to_device(calibrated, device)
+    # Those of a frozen backbone stay in evaluation mode: they were never of this data.
+    calibrated.train()
+    norms = [
+        module
+        for module in calibrated.modules()
+        if isinstance(module, BATCH_NORMS) and module.training
+    ]
     calibrated.eval()
-    norms = [module for module in calibrated.modules() if isinstance(module, BATCH_NORMS)]
     if not norms:
         return calibrated
     momenta = [norm.momentum for norm in norms]

@@ -1,0 +1,81 @@
+"""A job whose model takes features: they are made sure of before it trains, and trained on."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from vidclass.data.crops import CropOptions
+from vidclass.data.feature_store import (
+    Built,
+    Encode,
+    FeatureRecipe,
+    FeatureStore,
+    prepare_features,
+)
+from vidclass.data.frame_store import FrameStore
+from vidclass.data.transforms import BatchTransform
+from vidclass.home import store_folder
+from vidclass.models import FeatureSource, model_entry
+from vidclass.models.backbones import frozen_backbone
+from vidclass.models.pretrained import weights_hash
+from vidclass.models.registry import Normalisation
+from vidclass.training.precision import to_device
+from vidclass.training.process_state import process_state
+
+__all__ = ["feature_source_of", "features_of"]
+
+Job = dict[str, Any]
+
+
+def feature_source_of(job: Job) -> FeatureSource | None:
+    """Return how the features are made that the job's model takes; None where it takes clips."""
+    entry = model_entry(job["config"]["model"])
+    return entry.features(entry.options.model_validate(job["config"]["options"]))
+
+
+def features_of(
+    job: Job, source: FeatureSource, frames: FrameStore, home: Path, device: torch.device
+) -> tuple[FeatureStore, Built]:
+    """Return the features that the job's model takes, computing those that are not there."""
+    entry = model_entry(job["config"]["model"])
+    pixels = entry.normalisation(entry.options.model_validate(job["config"]["options"]))
+    crop = CropOptions.model_validate(job["crop"])
+    recipe = FeatureRecipe(
+        backbone=source.backbone,
+        weights_hash=weights_hash(source.backbone, source.weights),
+        pooling=source.pooling,
+        num_features=source.num_features,
+        mean=pixels.mean,
+        std=pixels.std,
+        input_size=source.input_size,
+        geometry=job["geometry"],
+        scale=crop.scale,
+        corner=crop.corner,
+        corner_share=crop.corner_share,
+    )
+    # Others that want these features wait, so the cores are free; no gradient, no random number.
+    with process_state(device, _num_cores()), torch.no_grad():
+        return prepare_features(
+            frames, store_folder(home), recipe, lambda: _encoder(source, pixels, device)
+        )
+
+
+def _num_cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _encoder(source: FeatureSource, pixels: Normalisation, device: torch.device) -> Encode:
+    backbone = frozen_backbone(source)
+    to_device(backbone, device)
+    transform = BatchTransform(pixels.mean, pixels.std)
+
+    def encode(frames_bSSC: torch.Tensor) -> torch.Tensor:
+        x_BTCHW = transform(frames_bSSC[None].to(device), train=False)
+        f_bD: torch.Tensor = backbone(x_BTCHW[0])
+        return f_bD
+
+    return encode
