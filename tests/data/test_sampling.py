@@ -9,7 +9,8 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from vidclass.data.crops import PAD_VALUE
+from vidclass.data.clip_choice import ClipChoice
+from vidclass.data.crops import PAD_VALUE, CropOptions
 from vidclass.data.sampling import ClipDataset, FramePositions, Window
 from vidclass.errors import UserError
 
@@ -187,3 +188,141 @@ def test_a_video_that_is_not_stored_is_named(make_store):
     table = pd.DataFrame({"video_id": ["gone"], "label_id": [0], "group": ["g"]})
     with pytest.raises(UserError, match="gone"):
         ClipDataset(store, table, window=SECOND, positions=ALL, input_size=32)
+
+
+def numbers(store, train=True, epoch=0, clips_B=None, **options):
+    data = clips(store, **options)
+    every = np.arange(data.num_clips(train)) if clips_B is None else clips_B
+    return data.frame_numbers(every, epoch=epoch, train=train)
+
+
+KINDS = ("random", "uniform", "dense", "segment", "even", "scattered", "first", "last", "fixed")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("train", [True, False])
+def test_every_choice_stays_in_its_share_and_depends_on_the_clip_alone(make_store, kind, train):
+    store = make_store([(1, 16, 16), (7, 16, 16), (40, 16, 16), (200, 16, 16)])
+    choice = ClipChoice(kind=kind, from_share=0.25, to_share=0.75)
+    data = clips(store, choice=choice, input_size=16)
+    every = np.arange(4)
+    shown = data.frame_numbers(every, epoch=3, train=train)
+    assert (np.diff(shown, axis=1) >= 0).all()
+    for row, (first, last) in enumerate([(0, 0), (1, 5), (10, 29), (50, 149)]):
+        assert first <= shown[row, 0] and shown[row, -1] <= last
+    again = pickle.loads(pickle.dumps(data))
+    single = [again.frame_numbers(np.array([n]), epoch=3, train=train)[0] for n in (3, 2, 1, 0)]
+    np.testing.assert_array_equal(shown, single[::-1])
+
+
+@pytest.mark.parametrize(
+    ("choice", "train", "expected"),
+    [
+        ({"kind": "even"}, True, [0, 4, 9, 13, 17, 22, 26, 30, 35, 39]),
+        ({"kind": "even"}, False, [0, 4, 9, 13, 17, 22, 26, 30, 35, 39]),
+        ({"kind": "segment"}, False, [2, 6, 10, 14, 18, 22, 26, 30, 34, 38]),
+        ({"kind": "first"}, True, list(range(10))),
+        ({"kind": "last"}, False, list(range(30, 40))),
+        ({"kind": "fixed", "start_s": 1.2}, True, list(range(12, 22))),
+        ({"kind": "dense", "stride": 3}, False, list(range(6, 36, 3))),
+        ({"kind": "dense", "stride": 9}, False, [0, 9, 18, 27, 36, 39, 39, 39, 39, 39]),
+        ({"kind": "random", "from_share": 0.5}, False, list(range(25, 35))),
+    ],
+)
+def test_choices_that_are_not_drawn(make_store, choice, train, expected):
+    shown = numbers(make_store([(40, 32, 32)]), train, choice=ClipChoice(**choice))
+    assert shown.tolist() == [expected]
+
+
+def test_uniform_training_goes_through_all_of_the_footage(make_store):
+    store = make_store([(45, 32, 32)] * 3)
+    choice = ClipChoice(kind="uniform")
+    seen = [numbers(store, epoch=epoch, choice=choice) for epoch in range(4)]
+    for video in range(3):
+        starts = [shown[video, 0] for shown in seen]
+        assert sorted(starts) == [0, 10, 20, 30]
+    assert len({tuple(shown[:, 0]) for shown in seen}) == 4
+    same_again = numbers(store, epoch=4, choice=choice)
+    np.testing.assert_array_equal(same_again, seen[0])
+
+
+def test_segments_are_drawn_anew_in_each_epoch(make_store):
+    store = make_store([(40, 32, 32)] * 50)
+    first, second = (numbers(store, epoch=e, choice=ClipChoice(kind="segment")) for e in (0, 1))
+    for shown in (first, second):
+        np.testing.assert_array_equal(shown // 4, np.tile(np.arange(10), (50, 1)))
+    assert (first != second).mean() > 0.5
+
+
+def test_views_of_segments_and_of_scattered_frames_differ(make_store):
+    store = make_store([(40, 32, 32)])
+    shown = numbers(store, False, choice=ClipChoice(kind="segment"), views=2)
+    assert shown[:, 0].tolist() == [1, 3]
+    scattered = numbers(store, False, choice=ClipChoice(kind="scattered"), views=3)
+    assert len({tuple(row) for row in scattered}) == 3
+    other_seed = numbers(store, False, choice=ClipChoice(kind="scattered"), views=3, seed=9)
+    np.testing.assert_array_equal(scattered, other_seed)
+
+
+@pytest.mark.parametrize("kind", ["even", "first", "last", "fixed"])
+def test_views_that_show_the_same_are_refused(make_store, kind):
+    with pytest.raises(UserError, match="in which they differ"):
+        clips(make_store([(40, 32, 32)]), choice=ClipChoice(kind=kind), views=2)
+
+
+def test_views_times_cuts_are_scored(make_store):
+    store = make_store([(12, 32, 48), (12, 48, 32)])
+    data = clips(store, views=3, crop=CropOptions(test="three"))
+    assert data.views == 9
+    x_BTHWC = data.read(np.arange(18), epoch=0, train=False).numpy()
+    for video, along in ((0, 2), (1, 1)):
+        frames = store.frames(f"v{video}")
+        for window in range(3):
+            for number, begin in enumerate([0, 8, 16]):
+                cut = frames[window : window + 10].take(range(begin, begin + 32), axis=along)
+                shown = x_BTHWC[video * 9 + window * 3 + number]
+                np.testing.assert_array_equal(shown, cut)
+
+
+def test_training_may_cut_in_the_middle(make_store):
+    store = make_store([(10, 32, 48)])
+    data = clips(store, crop=CropOptions(train="centre"))
+    for epoch in range(5):
+        shown = data.read(np.array([0]), epoch=epoch, train=True)[0].numpy()
+        np.testing.assert_array_equal(shown, store.frames("v0")[:, :, 8:40])
+
+
+def test_a_corner_is_shown_in_training_and_evaluation(make_store):
+    store = make_store([(10, 32, 48)])
+    data = clips(store, crop=CropOptions(corner="bottom_right", corner_share=0.5), input_size=16)
+    assert data.views == 1
+    for train in (True, False):
+        shown = data.read(np.array([0]), epoch=0, train=train)[0].numpy()
+        np.testing.assert_array_equal(shown, store.frames("v0")[:, 16:, 32:])
+
+
+def test_the_background_is_the_same_frame_all_over(make_store):
+    store = make_store([(30, 32, 32)])
+    data = clips(store, order="background")
+    shown = data.read(np.array([0, 0]), epoch=0, train=False).numpy()
+    median = np.median(store.frames("v0")[np.linspace(0, 29, 25).round().astype(int)], axis=0)
+    np.testing.assert_array_equal(shown, np.broadcast_to(median.astype(np.uint8), shown.shape))
+
+
+def test_jitter_is_for_training_only(make_store):
+    store = make_store([(60, 32, 32)] * 40)
+    window = Window(span_s=4.0, num_frames=8)
+    choice = ClipChoice(jitter=0.5, speed_jitter=0.3)
+    options = {"window": window, "positions": FramePositions(tuple(range(8))), "choice": choice}
+    plain = {**options, "choice": ClipChoice()}
+    trained = numbers(store, **options)
+    np.testing.assert_array_equal(numbers(store, False, **options), numbers(store, False, **plain))
+    steps = np.diff(trained, axis=1)
+    assert (steps >= 0).all() and len(np.unique(steps)) > 5
+    lengths = trained[:, -1] - trained[:, 0]
+    assert lengths.min() < 30 < 38 < lengths.max()
+
+
+def test_a_scaled_cut_needs_larger_frames(make_store):
+    with pytest.raises(UserError, match=r"times crop.scale 1.5"):
+        clips(make_store([(12, 40, 40)]), crop=CropOptions(scale=1.5))
