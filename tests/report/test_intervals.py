@@ -234,6 +234,13 @@ def test_seeds_are_ranked_within_folds_and_incomplete_ones_left_out() -> None:
     assert runs.prob_SNK is not None and runs.prob_SNK.shape == (2, 3, 2)
 
 
+def test_published_splits_may_test_a_video_in_several_folds() -> None:
+    table = pd.DataFrame([*rows("x", 0, 1, ["b1", "a1"]), *rows("x", 1, 1, ["a1", "c1"])])
+    runs = read_runs(table)["x"]
+    assert list(runs.video_id_N) == ["a1 in fold 0", "a1 in fold 1", "b1 in fold 0", "c1 in fold 1"]
+    assert runs.num_groups == 3
+
+
 def test_a_video_scored_twice_by_one_seed_is_refused() -> None:
     with pytest.raises(ValueError, match="a1 has two predictions"):
         read_runs(pd.DataFrame(rows("x", 0, 1, ["a1"]) * 2))

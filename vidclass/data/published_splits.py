@@ -12,14 +12,60 @@ import numpy as np
 import pandas as pd
 
 from vidclass.data.manifest import published_columns, usable
-from vidclass.data.splits import SPLITS, check_classes
+from vidclass.data.splits import SPLITS, Folds, check_classes, make_splits
 from vidclass.errors import UserError, raise_collected
 
-__all__ = ["VALID_GROUPS", "published_splits"]
+__all__ = ["VALID_GROUPS", "Published", "divide_videos", "published_splits"]
+
+Published = int | Literal["all"] | None
+"""Which published split is taken: its number, all of them as folds, or none."""
 
 VALID_GROUPS = 3
 """Train groups of each class that validate."""
 _PURPOSE = 3  # of random numbers, beside those that vidclass.data.splits has
+
+
+def divide_videos(
+    manifest: pd.DataFrame,
+    *,
+    published: Published,
+    valid_share: float,
+    test_share: float,
+    folds: Folds,
+    seed: int,
+    balance: Sequence[str] = (),
+) -> pd.DataFrame:
+    """Return the published split where the data set has one and it is asked for, else our own.
+
+    Args:
+        manifest: one row a video.
+        published: see :func:`published_splits`; None, or a data set without any: own splits.
+        valid_share: of own splits, see :func:`vidclass.data.splits.make_splits`.
+        test_share: of own splits.
+        folds: of own splits.
+        seed: of own splits, and of the validation groups of published ones.
+        balance: of own splits.
+
+    Raises:
+        UserErrors: when the videos can't be divided so, or both kinds are asked for.
+    """
+    if published is None or not published_columns(manifest):
+        return make_splits(
+            manifest,
+            valid_share=valid_share,
+            test_share=test_share,
+            folds=folds,
+            seed=seed,
+            balance=balance,
+        )
+    if folds not in ("auto", None):
+        error = UserError(
+            "videos are divided by published splits or by folds of our own",
+            f"folds {folds} and published {published}",
+            "published: null for own folds, or folds: auto and published: all",
+        )
+        raise_collected([error])
+    return published_splits(manifest, published, seed=seed)
 
 
 def published_splits(

@@ -159,6 +159,9 @@ def read_runs(table: pd.DataFrame, deterministic: Iterable[str] = ()) -> dict[st
     fixed = set(deterministic)
     groups = {name: code for code, name in enumerate(sorted(table["group"].astype(str).unique()))}
     coded = table.assign(group=table["group"].astype(str).map(groups))
+    tested = coded[["fold", "video_id"]].drop_duplicates()
+    if tested["video_id"].duplicated().any():  # published splits may test a video in several folds
+        coded["video_id"] = coded["video_id"] + " in fold " + coded["fold"].astype(str)
     return {
         str(arm): _read_arm(str(arm), rows, arm in fixed)
         for arm, rows in coded.groupby("arm", sort=False)

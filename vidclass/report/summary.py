@@ -276,6 +276,13 @@ def _still_rising(curve: pd.DataFrame, arm: str) -> bool:
 
 def _held_out(tables: StudyTables) -> str:
     spec = tables.spec.data.split
+    published = tables.state.data.get("published")
+    if published is not None:
+        which = "splits" if published == "all" else f"split {published}"
+        return (
+            f"the published {which}, tuned on inner validation: train groups drawn by class, "
+            f"seed {spec.seed}"
+        )
     if tables.num_folds > 1:
         return (
             f"{tables.num_folds} outer folds by group, every video scored out of fold once, "

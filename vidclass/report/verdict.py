@@ -23,6 +23,7 @@ class VerdictContext:
         num_groups: test groups.
         num_trials: search trials an arm (and fold).
         num_folds: outer folds; 1 = one split.
+        published: whether the folds are splits that were published with the data set.
         groups_known: whether the data set named its groups.
         unit: the group in the plural, as in "animals".
         partial: whether the study has not ended.
@@ -32,6 +33,7 @@ class VerdictContext:
     num_groups: int
     num_trials: int
     num_folds: int = 1
+    published: bool = False
     groups_known: bool = True
     unit: str = "groups"
     partial: bool = False
@@ -169,9 +171,11 @@ def _reasons(
             f"{context.num_groups} {context.unit}: no p can fall below {least:.3g}, "
             "so that nothing can be significant"
         )
-    if context.num_folds > 1:
+    if context.published:
+        found.append("published lists, tuned on inner validation, which training does without")
+    elif context.num_folds > 1:
         found.append(f"{context.num_folds} outer folds: every video was tested once, out of fold")
-    else:
+    if context.num_folds == 1:
         found.append("one split: another split may rank the arms differently")
     if not gate:
         found.append("no floor was scored: an arm may have learned what needs no video")

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from vidclass.data.manifest import published_columns
+from vidclass.data.published_splits import VALID_GROUPS
 from vidclass.data.readers import read_dataset
 from vidclass.models import model_entry
 from vidclass.models.profile import Profile, profile
@@ -131,6 +133,16 @@ def _p(value: float) -> str:
     return f"{value:.2g}" if value >= 1e-6 else "below 1e-6"
 
 
+def _split_told(spec: StudySpec, manifest: pd.DataFrame, num_folds: int) -> str:
+    published = spec.data.split.published
+    if published is not None and published_columns(manifest):
+        which = f"split {published}" if published != "all" else f"splits, {num_folds} folds"
+        return f"the published {which}; validation on {VALID_GROUPS} train groups a class"
+    if num_folds > 1:
+        return f"{num_folds} outer folds, every video tested once"
+    return "one split into train, validation and test"
+
+
 def plan_lines(loaded: LoadedStudy, home: Path) -> Iterator[str]:
     """Yield the lines of ``--dry-run``; moving_shapes is made, nothing else is started."""
     spec = loaded.spec
@@ -149,11 +161,7 @@ def plan_lines(loaded: LoadedStudy, home: Path) -> Iterator[str]:
         f"{plan.num_groups} groups"
         + ("" if dataset.groups_known else " (unknown: each file is taken as its own group)")
     )
-    yield (
-        f"split      {plan.num_folds} outer folds, every video tested once"
-        if plan.num_folds > 1
-        else "split      one split into train, validation and test"
-    )
+    yield f"split      {_split_told(spec, dataset.manifest, plan.num_folds)}"
     window = data.window
     yield f"window     {window.span_s:g} s, {window.num_frames} frames, {data.views} views"
     for line in footage_lines(spec):

@@ -10,10 +10,11 @@ import pandas as pd
 
 from vidclass.data.frame_store import FrameStore
 from vidclass.data.leakage import check_leakage
-from vidclass.data.manifest import usable, write_manifest
+from vidclass.data.manifest import published_columns, usable, write_manifest
 from vidclass.data.pipeline import Progress, prepare
+from vidclass.data.published_splits import divide_videos
 from vidclass.data.readers import is_made, read_dataset
-from vidclass.data.splits import DEPLOY_FOLD, deployment_split, make_splits, split_hash
+from vidclass.data.splits import DEPLOY_FOLD, deployment_split, split_hash
 from vidclass.errors import UserError
 from vidclass.home import store_folder, write_aside
 from vidclass.sweep.engine import Engine
@@ -76,6 +77,7 @@ def prepare_data(engine: Engine, progress: Callable[[Progress], None]) -> None:
         store_key=prepared.store.path.name,
         num_quarantined=int((manifest["status"] != "ok").sum()),
         groups_known=bool(dataset.groups_known),
+        published=data.split.published if published_columns(videos) else None,
         seconds={"find": made - started, **prepared.seconds, "all": time.time() - started},
         decoded=prepared.decoded,
         manifest="manifest.parquet",
@@ -98,8 +100,9 @@ def _making(progress: Callable[[Progress], None]) -> Callable[[str, int, int], N
 def divide(videos: pd.DataFrame, data: DataSpec) -> pd.DataFrame:
     """Return the splits of all folds, the deployment fold included where there are outer folds."""
     split = data.split
-    splits = make_splits(
+    splits = divide_videos(
         videos,
+        published=split.published,
         valid_share=split.valid_share,
         test_share=split.test_share,
         folds=split.folds,

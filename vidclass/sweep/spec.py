@@ -62,6 +62,9 @@ class SplitSpec(_Spec):
     """Share of all groups scored once, at the end; outer folds set their own share."""
     folds: int | Literal["auto"] | None = "auto"
     """Outer folds; auto = 5 under 30 groups, else one split; null = one split."""
+    published: Annotated[int, Field(ge=1)] | Literal["all"] | None = 1
+    """Of a data set that is published with splits (UCF101, HMDB51): the number of the one that is
+    taken; all = each is a fold; null = own division."""
     seed: int = Field(default=0, ge=0)
     """Seed of the division."""
 
