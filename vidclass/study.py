@@ -19,8 +19,9 @@ from vidclass.data.as_stored import read_as_stored
 from vidclass.data.frame_store import FrameStore, StoreOptions
 from vidclass.errors import UserError
 from vidclass.home import home, studies_folder
+from vidclass.models.trained import trained_model
 from vidclass.sweep.engine import job_data
-from vidclass.sweep.job import build_model, clip_dataset, transform_of
+from vidclass.sweep.job import clip_dataset, transform_of
 from vidclass.sweep.policy import DEPLOY_FOLD
 from vidclass.sweep.state import State, Trial, replay
 from vidclass.training.checkpoints import CheckpointFolder
@@ -182,17 +183,16 @@ class BestModel:
             "fold": DEPLOY_FOLD,
             "variant": "kept",
         }
-        model = build_model(job)
         assert trial.best_checkpoint is not None
         weights = CheckpointFolder(study.folder / "checkpoints" / trial.trial).load_weights(
             trial.best_checkpoint
         )
-        model.load_state_dict(weights)
+        name, options = trial.config["model"], trial.config["options"]
         return cls(
             study=study.name,
             trial=trial.trial,
             classes=tuple(state.data["classes"]),
-            model=model.eval(),
+            model=trained_model(name, len(state.data["classes"]), options, weights),
             job=job,
             store=state.spec["data"]["store"],
         )

@@ -17,7 +17,8 @@ from torch import nn
 
 import vidclass
 from vidclass.errors import UserError, UserErrors
-from vidclass.models import create_model, model_entry, validate_options
+from vidclass.models import model_entry, validate_options
+from vidclass.models.trained import trained_model
 from vidclass.sweep.policy import DEPLOY_FOLD
 from vidclass.sweep.state import State, Trial
 from vidclass.tracking.runs import Fold
@@ -56,16 +57,15 @@ def winners(state: State) -> dict[str, Trial]:
 
 
 def load_trained(trial: Trial, num_classes: int, folder: Path) -> nn.Module:
-    """Return the trial's model with the weights of its best epoch, in evaluation mode.
+    """Return the trial's model with the weights of its best epoch, in evaluation mode, for clips.
 
     Raises:
         UserError: when its model is not registered here, or its checkpoint is gone or damaged.
     """
     config = trial.config
-    model = create_model(config["model"], num_classes, **config["options"])
     checkpoints = CheckpointFolder(folder / "checkpoints" / trial.trial)
-    model.load_state_dict(checkpoints.load_weights(trial.best_checkpoint or "none"))
-    return model.eval()
+    weights = checkpoints.load_weights(trial.best_checkpoint or "none")
+    return trained_model(config["model"], num_classes, config["options"], weights)
 
 
 def log_winners(

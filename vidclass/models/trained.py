@@ -1,0 +1,37 @@
+"""A trained model put together again from its weights."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import nn
+
+from vidclass.models.backbones import with_backbone
+from vidclass.models.pretrained import skip_pretrained
+from vidclass.models.registry import create_model, model_entry, validate_options
+
+__all__ = ["trained_model"]
+
+
+def trained_model(
+    name: str, num_classes: int, options: Mapping[str, Any], weights: Mapping[str, torch.Tensor]
+) -> nn.Module:
+    """Return a model that takes clips, in evaluation mode.
+
+    One that was trained on features gets their backbone in front, whose weights are read from the
+    file of its options; all other files are not needed any more.
+
+    Args:
+        name: a registered name.
+        num_classes: classes (K).
+        options: of the model.
+        weights: its state.
+
+    Raises:
+        UserError: when no model has that name, or the backbone's file is gone.
+        UserErrors: when the options are wrong.
+    """
+    with skip_pretrained():
+        model = create_model(name, num_classes, **options)
+    model.load_state_dict(weights)
+    return with_backbone(model, model_entry(name), validate_options(name, options)).eval()
