@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from vidclass.data.transforms import Augment, BatchTransform
-from vidclass.errors import UserError
+from vidclass.errors import UserError, UserErrors
 
 PLAIN = {"mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0)}
 
@@ -86,3 +86,65 @@ def test_the_generator_fixes_what_is_drawn():
     augment = Augment(torus_roll=True, flip=True, crop_padding=2)
     assert torch.equal(apply(augment, seed=3), apply(augment, seed=3))
     assert not torch.equal(apply(augment, seed=3), apply(augment, seed=4))
+
+
+CLASSES = ("left", "right", "rest")
+LABELS = torch.tensor([0, 1, 2, 0, 1, 2])
+
+
+def train(augment: Augment, seed: int = 1, y: torch.Tensor = LABELS):
+    generator = torch.Generator().manual_seed(seed)
+    transform = BatchTransform(augment=augment, classes=CLASSES, **PLAIN)
+    x_BTCHW, changed = transform.training(batch(), y, generator)
+    return x_BTCHW.permute(0, 1, 3, 4, 2), changed
+
+
+def test_training_without_augmentation_leaves_clips_and_labels():
+    x_BTHWC, y_B = train(Augment())
+    assert torch.equal(x_BTHWC, batch().float()) and y_B is LABELS
+
+
+def test_training_draws_what_a_call_draws():
+    augment = Augment(torus_roll=True, flip=True, crop_padding=2, rotation_degrees=10)
+    assert torch.equal(train(augment)[0], apply(augment))
+
+
+def test_a_mirrored_clip_of_a_pair_gets_the_label_of_the_other():
+    flipped, y_B = train(Augment(flip=True, flip_pairs=(("left", "right"),)))
+    seen = set()
+    for clip in range(6):
+        mirrored = torch.equal(flipped[clip], batch().float()[clip].flip(2))
+        exchanged = {0: 1, 1: 0, 2: 2}[int(LABELS[clip])]
+        assert int(y_B[clip]) == (exchanged if mirrored else int(LABELS[clip]))
+        seen.add(mirrored)
+    assert seen == {True, False}
+
+
+def test_only_named_classes_are_reversed():
+    augment = Augment(reverse_pairs=(("left", "right"),))
+    seen = set()
+    for seed in range(8):
+        turned, y_B = train(augment, seed)
+        for clip in range(6):
+            backwards = torch.equal(turned[clip], batch().float()[clip].flip(0))
+            label = int(LABELS[clip])
+            assert int(y_B[clip]) == ({0: 1, 1: 0}.get(label, label) if backwards else label)
+            assert not (backwards and label == 2)
+            seen.add((label, backwards))
+    assert {(0, True), (0, False), (1, True), (2, False)} <= seen
+
+
+def test_mixing_gives_shares_of_classes():
+    x_BTHWC, target_BK = train(Augment(mixup_alpha=0.4))
+    assert target_BK.shape == (6, 3) and target_BK.dtype == torch.float32
+    assert not torch.equal(x_BTHWC, batch().float())
+
+
+def test_augmentation_that_changes_labels_is_not_made_without_them():
+    with pytest.raises(AssertionError, match="training"):
+        apply(Augment(mixup_alpha=0.4))
+
+
+def test_a_pair_of_an_unknown_class_is_refused():
+    with pytest.raises(UserErrors, match="up"):
+        BatchTransform(augment=Augment(reverse_pairs=(("up", "left"),)), classes=CLASSES, **PLAIN)
