@@ -1,4 +1,4 @@
-"""Grouped, stratified splits, and the leakage check."""
+"""Grouped, stratified splits."""
 
 import numpy as np
 import pandas as pd
@@ -6,27 +6,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.data.manifests import manifest_of
 from vidclass.data.leakage import check_leakage
 from vidclass.data.manifest import new_manifest
-from vidclass.data.splits import deployment_split, make_splits, split_hash
+from vidclass.data.splits import LEAVE_ONE_OUT, deployment_split, make_splits, split_hash
 from vidclass.errors import UserErrors
 
 
-def manifest_of(counts: dict[str, list[int]], split: str | None = None) -> pd.DataFrame:
-    """``{"walk": [3, 2]}``: class walk with a group of 3 and a group of 2 videos, class-pure."""
-    rows = [
-        {"video_id": f"{label}/{g}-{n}", "path": "", "label": label, "group": f"{label}{g}"}
-        for label, sizes in counts.items()
-        for g, size in enumerate(sizes)
-        for n in range(size)
-    ]
-    manifest = new_manifest(pd.DataFrame(rows).assign(split=split))
-    return manifest.assign(content_hash=manifest["video_id"])
-
-
-def divide(manifest, folds="auto", seed=0, valid_share=0.2, test_share=0.2):
+def divide(manifest, folds="auto", seed=0, valid_share=0.2, test_share=0.2, balance=()):
     return make_splits(
-        manifest, valid_share=valid_share, test_share=test_share, folds=folds, seed=seed
+        manifest,
+        valid_share=valid_share,
+        test_share=test_share,
+        folds=folds,
+        seed=seed,
+        balance=balance,
     )
 
 
@@ -54,6 +48,50 @@ def test_every_division_is_sound(counts, seed, folds):
             manifest["video_id"]
         )
     assert split_hash(splits) == split_hash(divide(manifest[::-1], folds, seed))
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    num_groups=st.integers(4, 9),
+    num_videos=st.integers(30, 80),
+    seed=st.integers(0, 2**32),
+)
+def test_leave_one_group_out_tests_every_group_once(num_groups, num_videos, seed):
+    rows = [
+        {"video_id": f"v{n}", "path": "", "label": "ab"[n // num_groups % 2]}
+        | {"group": f"g{n % num_groups}"}
+        for n in range(num_videos)
+    ]
+    manifest = new_manifest(pd.DataFrame(rows).assign(split=None))
+    splits = divide(manifest, LEAVE_ONE_OUT, seed)
+    check_leakage(splits, manifest)
+    joined = splits.merge(manifest[["video_id", "group"]], on="video_id")
+    tested = joined[joined["split"] == "test"]
+    assert splits["fold"].nunique() == num_groups
+    assert (tested.groupby("fold")["group"].nunique() == 1).all()
+    assert sorted(tested["video_id"]) == sorted(manifest["video_id"])
+
+
+def test_leave_one_group_out_needs_three_groups_of_each_class():
+    with pytest.raises(UserErrors, match="at least 3 groups .* class walk has 2"):
+        divide(manifest_of({"walk": [5, 5], "run": [2] * 9}), LEAVE_ONE_OUT)
+
+
+def test_a_balanced_column_fills_every_split_by_its_share():
+    manifest = manifest_of({"a": [1] * 60, "b": [1] * 60})
+    manifest["sex"] = np.where(np.arange(120) % 10 < 3, "f", "m")  # 18 of each class
+    splits = divide(manifest, None, balance=("sex",)).merge(manifest, on="video_id")
+    counts = splits[splits["sex"] == "f"].groupby(["label", "split_x"]).size().unstack()
+    wished = 18 * np.array([0.2, 0.64, 0.16])  # test, train, valid
+    assert np.abs(counts.to_numpy() - wished).max() < 1
+    unbalanced = divide(manifest, None).merge(manifest, on="video_id")
+    counts = unbalanced[unbalanced["sex"] == "f"].groupby(["label", "split_x"]).size().unstack()
+    assert np.abs(counts.to_numpy() - wished).max() >= 1
+
+
+def test_a_column_to_balance_has_to_be_there():
+    with pytest.raises(UserErrors, match="sex"):
+        divide(manifest_of({"a": [1] * 9, "b": [1] * 9}), balance=("sex",))
 
 
 def test_groups_that_hold_every_class_are_divided_evenly():
@@ -146,26 +184,6 @@ def test_wrong_given_splits_are_told(split, told):
     manifest["split"] = np.array(split, dtype=object)[np.arange(18) % 3]
     with pytest.raises(UserErrors, match=told):
         divide(manifest)
-
-
-def test_a_group_in_two_splits_is_named():
-    manifest = manifest_of({"a": [2] * 6, "b": [2] * 6})
-    splits = divide(manifest, None)
-    leaking = splits.assign(split=np.where(splits["video_id"] == "a/0-1", "other", splits["split"]))
-    with pytest.raises(UserErrors, match="group a0 in fold 0") as error:
-        check_leakage(leaking, manifest)
-    assert len(error.value.errors) == 1
-
-
-def test_equal_content_in_two_splits_names_the_files():
-    manifest = manifest_of({"a": [1] * 6, "b": [1] * 6})
-    splits = divide(manifest, None).set_index("video_id")["split"]
-    train, test = splits.index[splits == "train"][0], splits.index[splits == "test"][0]
-    copied = manifest["video_id"].isin([train, test])
-    manifest.loc[copied, "content_hash"] = "same"
-    with pytest.raises(UserErrors) as error:
-        check_leakage(divide(manifest, None), manifest)
-    assert train in str(error.value) and test in str(error.value)
 
 
 def test_the_deployment_split_uses_all_videos_and_has_no_test():

@@ -51,8 +51,8 @@ def hold_out_by(manifest: pd.DataFrame, column: str | None) -> pd.DataFrame:
                 f"{name}: {len(lacking)} have none, first {lacking.iloc[0]}",
                 "fill the column, or take these videos out",
             )
-    values = manifest[names].astype(str).agg("/".join, axis=1)
-    return manifest.assign(group=values)
+    texts = manifest[names].fillna("").astype(str)  # a video without a label may lack a value
+    return manifest.assign(group=["/".join(row) for row in texts.itertuples(index=False)])
 
 
 def nesting(manifest: pd.DataFrame, columns: Sequence[str]) -> list[str]:

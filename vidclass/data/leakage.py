@@ -127,7 +127,7 @@ def crossings(splits: pd.DataFrame, manifest: pd.DataFrame, columns: Sequence[st
 
     Returns:
         A row a column: ``column``, ``values``, ``shared`` (in the fold that shares most) and
-        ``example``, one such value or None.
+        ``example``, one such value; empty where there is none.
     """
     rows = []
     for column in columns:
@@ -138,7 +138,7 @@ def crossings(splits: pd.DataFrame, manifest: pd.DataFrame, columns: Sequence[st
         shared = joined.loc[tested, keys].drop_duplicates()
         shared = shared.merge(joined.loc[learned, keys].drop_duplicates(), on=keys)
         most = int(shared.groupby("fold").size().max()) if len(shared) else 0
-        example = str(shared[column].iloc[0]) if len(shared) else None
+        example = str(shared[column].iloc[0]) if len(shared) else ""
         rows.append((column, joined[column].nunique(), most, example))
     return pd.DataFrame(rows, columns=["column", "values", "shared", "example"])
 

@@ -1,0 +1,87 @@
+"""What is in two splits of a fold is found and named: groups, contents, footage."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests.data.manifests import manifest_of
+from vidclass.data.leakage import TOLD_ERRORS, check_leakage, crossings, find_leaks, leak_table
+from vidclass.data.splits import make_splits
+from vidclass.errors import UserErrors
+
+MANIFEST = manifest_of({"a": [2] * 6, "b": [2] * 6})
+
+
+def divide(manifest: pd.DataFrame, folds: int | None = None) -> pd.DataFrame:
+    return make_splits(manifest, valid_share=0.2, test_share=0.2, folds=folds, seed=0)
+
+
+def one_of_each(splits: pd.DataFrame) -> tuple[str, str]:
+    """Return a video of train and one of test, in fold 0."""
+    first = splits[splits["fold"] == 0].set_index("video_id")["split"]
+    return first.index[first == "train"][0], first.index[first == "test"][0]
+
+
+def test_a_group_in_two_splits_is_named() -> None:
+    splits = divide(MANIFEST)
+    moved = np.where(splits["video_id"] == "a/0-1", "other", splits["split"])
+    with pytest.raises(UserErrors, match="group a0 in fold 0: a/0-0 .*a/0-1 .other") as error:
+        check_leakage(splits.assign(split=moved), MANIFEST)
+    assert len(error.value.errors) == 1
+
+
+def test_equal_content_names_files_groups_and_splits() -> None:
+    splits = divide(MANIFEST)
+    train, test = one_of_each(splits)
+    copied = MANIFEST["video_id"].isin([train, test])
+    hashes = MANIFEST["content_hash"].mask(copied, "same")
+    (leak,) = find_leaks(splits, MANIFEST.assign(content_hash=hashes))
+    groups = MANIFEST.set_index("video_id")["group"]
+    assert leak.kind == "content"
+    expected = {(train, groups[train], "train"), (test, groups[test], "test")}
+    assert set(leak.files) == expected
+    assert f"{train} (train, group {groups[train]})" in str(leak.error)
+
+
+def test_equal_content_within_a_split_is_no_leak() -> None:
+    splits = divide(MANIFEST)
+    train = splits.loc[splits["split"] == "train", "video_id"][:3]
+    hashes = MANIFEST["content_hash"].mask(MANIFEST["video_id"].isin(train), "same")
+    check_leakage(splits, MANIFEST.assign(content_hash=hashes))
+
+
+def test_a_pair_of_equal_footage_is_told_with_the_fold_in_which_it_is_apart() -> None:
+    splits = divide(MANIFEST, folds=3)
+    train, test = one_of_each(splits)
+    pair = {"video_a": [train], "video_b": [test], "told": ["the same footage"]}
+    (leak,) = find_leaks(splits, MANIFEST, pd.DataFrame(pair))
+    assert leak.kind == "near_duplicate" and leak.folds[0] == 0
+    assert {file[0] for file in leak.files} == {train, test}
+    together = splits[splits["video_id"] == train].merge(
+        splits[splits["video_id"] == test], on="fold"
+    )
+    apart = together.loc[together["split_x"] != together["split_y"], "fold"]
+    assert leak.folds == tuple(sorted(apart))
+    with pytest.raises(UserErrors, match="near_duplicates: warn"):
+        check_leakage(splits, MANIFEST, pd.DataFrame(pair))
+
+
+def test_many_leaks_are_told_in_part_and_listed_in_full() -> None:
+    many = manifest_of({"a": [2] * 60, "b": [2] * 60})
+    splits = divide(many)
+    odd = splits["video_id"].str.endswith("-1")
+    leaking = splits.assign(split=np.where(odd, "valid", splits["split"]))
+    leaks = find_leaks(leaking, many)
+    assert len(leaks) > TOLD_ERRORS
+    with pytest.raises(UserErrors) as error:
+        check_leakage(leaking, many)
+    assert len(error.value.errors) == TOLD_ERRORS + 1
+    assert f"{len(leaks) - TOLD_ERRORS} more" in str(error.value)
+    assert leak_table(leaks)["leak"].nunique() == len(leaks)
+
+
+def test_columns_that_cross_train_and_test_are_counted() -> None:
+    manifest = MANIFEST.assign(camera=["c1", "c2"] * 12, session=MANIFEST["group"])
+    found = crossings(divide(manifest, 3), manifest, ["camera", "session"]).set_index("column")
+    assert found.loc["camera", ["values", "shared"]].tolist() == [2, 2]
+    assert found.loc["session", ["shared", "example"]].tolist() == [0, ""]
