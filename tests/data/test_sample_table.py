@@ -94,13 +94,22 @@ def test_the_annotator_is_chosen():
     ("labels", "annotations", "how", "message"),
     [
         ((None,) * 4, intervals(("a", 0, 1, "run")), Labelling(), "neither data.windows nor"),
-        (("run",) * 4, None, Labelling(windows=Windows(5)), "labels whole videos"),
+        (("run",) * 4, None, Labelling(windows=Windows(length_frames=5)), "labels whole videos"),
     ],
 )
 def test_labels_of_another_kind_are_refused(labels, annotations, how, message):
     data = dataset(labels, annotations)
     with pytest.raises(UserError, match=message):
         labelled(data.manifest, data, how)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{}, {"length_s": 1, "length_frames": 5}, {"length_s": 1, "stride_s": 1, "stride_frames": 1}],
+)
+def test_windows_have_one_length_and_one_stride(fields):
+    with pytest.raises(ValueError, match="windows have a"):
+        Windows(**fields)
 
 
 def test_windows_longer_than_all_recordings_are_refused():

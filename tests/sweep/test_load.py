@@ -125,3 +125,39 @@ def test_an_override_of_nothing_is_refused(tmp_path: Path, dotted: str) -> None:
     file.write_text(GOOD)
     with pytest.raises(UserError, match="--set"):
         load_study_file(str(file), overrides=[dotted])
+
+
+SEVERAL = GOOD + "data: {task: multilabel}\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "metric"),
+    [
+        (GOOD, "accuracy"),
+        (SEVERAL, "mean_average_precision"),
+        (SEVERAL + "primary: {unit: group}\n", "mean_average_precision"),
+        (SEVERAL + "primary: {metric: exact_match}\n", "exact_match"),
+    ],
+)
+def test_the_primary_figure_follows_the_task(text: str, metric: str) -> None:
+    spec = parse_study(text)
+    assert spec.primary.metric == metric
+    again = type(spec).model_validate(spec.model_dump(mode="json"))
+    assert results_hash(again) == results_hash(spec)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (SEVERAL + "primary: {metric: accuracy}\n", "mean_average_precision, macro_f1, exact_match"),
+        (GOOD + "primary: {metric: exact_match}\n", "accuracy, macro_f1"),
+        (GOOD + "data: {windows: {stride_s: 1}}\n", "length_frames or a length_s"),
+    ],
+)
+def test_a_figure_or_window_that_does_not_fit_is_refused(text: str, told: str) -> None:
+    assert told in mistakes(text)
+
+
+def test_the_task_and_windows_are_part_of_the_identity() -> None:
+    texts = [GOOD, SEVERAL, GOOD + "data: {windows: {length_s: 1}}\n"]
+    assert len({results_hash(parse_study(text)) for text in texts}) == 3

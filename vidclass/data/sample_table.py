@@ -9,9 +9,10 @@ Legend: K classes.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import pandas as pd
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from vidclass.data.annotations import Task, choose_annotations, class_names_of
 from vidclass.data.manifest import STATUS_OK, Dataset, usable
@@ -24,14 +25,34 @@ SEPARATOR = ";"
 """Between the classes of a video in a table; alone it says that the video shows none of them."""
 
 
-class Windows(NamedTuple):
-    """How sliding windows are laid over labelled recordings; see ``windows.window_table``."""
+class Windows(BaseModel):
+    """Sliding windows over labelled recordings: each is a sample."""
 
-    length_frames: int | None = None
-    length_s: float | None = None
-    stride_frames: int | None = None
-    stride_s: float | None = None
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    length_frames: int | None = Field(default=None, ge=1)
+    """Stored frames of a window; or"""
+    length_s: float | None = Field(default=None, gt=0)
+    """seconds of it."""
+    stride_frames: int | None = Field(default=None, ge=1)
+    """Stored frames from one window to the next; or"""
+    stride_s: float | None = Field(default=None, gt=0)
+    """seconds; by default one frame."""
     label_from: LabelFrom = "last"
+    """Which frame labels a window: the last, the one in the centre, or the majority of all."""
+
+    @model_validator(mode="after")
+    def _given_once(self) -> "Windows":
+        length, stride = (self.length_frames, self.length_s), (self.stride_frames, self.stride_s)
+        if length.count(None) != 1:
+            raise ValueError(
+                f"windows have a length_frames or a length_s; received {length[0]} and {length[1]}"
+            )
+        if None not in stride:
+            raise ValueError(
+                f"windows have a stride_frames or a stride_s; received {stride[0]} and {stride[1]}"
+            )
+        return self
 
 
 class Labelling(NamedTuple):
@@ -168,13 +189,11 @@ def _ids(names: Sequence[str], ids: dict[str, int]) -> tuple[int, ...]:
     return tuple(sorted(ids[name] for name in names))
 
 
-def _windows(
-    found: Labelled, stored: pd.DataFrame, task: Literal["multiclass", "multilabel"], how: Windows
-) -> pd.DataFrame:
+def _windows(found: Labelled, stored: pd.DataFrame, task: Task, how: Windows) -> pd.DataFrame:
     assert found.annotations is not None
     videos = stored[stored["video_id"].isin(found.videos["video_id"])]
     videos = videos.rename(columns={"T": "num_frames"})
-    samples = window_table(found.annotations, videos, found.classes, task, **how._asdict())
+    samples = window_table(found.annotations, videos, found.classes, task, **how.model_dump())
     if samples.empty:
         longest = int(videos["num_frames"].max()) if len(videos) else 0
         raise UserError(

@@ -19,7 +19,9 @@ from pydantic import (
 from vidclass.data.clip_choice import ONE_VIEW, ClipChoice
 from vidclass.data.crops import CropOptions
 from vidclass.data.frame_store import StoreOptions
+from vidclass.data.sample_table import Labelling, Windows
 from vidclass.data.transforms import Augment
+from vidclass.training.scoring import METRICS_OF_TASK, Metric
 
 __all__ = [
     "PROFILES",
@@ -83,6 +85,12 @@ class DataSpec(_Spec):
     """Seed with which moving_shapes is made."""
     group_pattern: str | None = None
     """Regular expression whose first bracket is the group in a file name; without a groups.csv."""
+    windows: Windows | None = None
+    """Samples are windows of recordings whose parts are labelled; null = each video is a sample."""
+    annotator: str | None = None
+    """Whose labels of parts are taken, where several people labelled."""
+    subject: str | None = None
+    """Whose behaviour is looked at, where several subjects are labelled; null = all together."""
     store: StoreOptions = StoreOptions()
     """Size and rate at which frames are stored."""
     window: WindowSpec = WindowSpec()
@@ -123,6 +131,11 @@ class DataSpec(_Spec):
                 "instead: geometry crop"
             )
         return self
+
+    @property
+    def labelling(self) -> Labelling:
+        """How the labels of the videos are read."""
+        return Labelling(self.task, self.windows, self.annotator, self.subject)
 
     @property
     def clips_per_video(self) -> int:
@@ -229,8 +242,9 @@ class FinalsSpec(_Spec):
 class PrimarySpec(_Spec):
     """What the verdict is about; fixed before any final is scored."""
 
-    metric: Literal["accuracy", "macro_f1"] = "accuracy"
-    """Figure that is compared on test."""
+    metric: Metric = "accuracy"
+    """Figure that is compared on test. Where several labels may hold: mean_average_precision
+    (which a study gets that names none), macro_f1 or exact_match."""
     level: Literal["video"] = "video"
     """Clips are averaged to videos before scoring."""
     unit: Literal["group"] = "group"
@@ -287,6 +301,28 @@ class StudySpec(_Spec):
     """Seeds of re-runs, finals and controls."""
     slots: int | None = Field(default=None, ge=1)
     """Trials at once; null = one a GPU, or one a core. Shapes no result."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _metric_of_task(cls, content: Any) -> Any:
+        if not isinstance(content, dict):
+            return content
+        data, primary = content.get("data"), content.get("primary", {})
+        several = isinstance(data, dict) and data.get("task") == "multilabel"
+        if several and isinstance(primary, dict) and "metric" not in primary:
+            metric = METRICS_OF_TASK["multilabel"][0]
+            return {**content, "primary": {**primary, "metric": metric}}
+        return content
+
+    @model_validator(mode="after")
+    def _metric_fits_task(self) -> "StudySpec":
+        fitting = METRICS_OF_TASK[self.data.task]
+        if self.primary.metric not in fitting:
+            raise ValueError(
+                f"primary.metric of a {self.data.task} study is one of {', '.join(fitting)}; "
+                f"received {self.primary.metric}"
+            )
+        return self
 
     @property
     def resolved(self) -> Profile:
