@@ -71,6 +71,19 @@ def test_links_to_folders_are_followed(folder, tmp_path):
     assert "wave/w.mp4" in read(folder).manifest["video_id"].tolist()
 
 
+def test_folders_of_images_are_videos_where_no_video_lies_below(folder):
+    for name in ("kick/frames1/1.jpg", "kick/frames1/2.jpg", "kick/poster.png", "cover.jpg"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_bytes(b"x")
+    found = set(columns(read(folder), "video_id", "label"))
+    assert ("kick/frames1", "kick") in found and len(found) == 5
+
+
+def test_a_link_back_to_a_folder_above_ends(folder):
+    (folder / "kick" / "again").symlink_to(folder)
+    assert len(read(folder).manifest) == 4
+
+
 @pytest.mark.parametrize(
     ("files", "told"),
     [

@@ -70,6 +70,19 @@ def test_jester_lists_with_semicolons(tmp_path):
     assert read(f"jester:{tmp_path}", tmp_path).manifest.equals(dataset.manifest)
 
 
+def test_folders_of_images_are_videos(tmp_path):
+    (tmp_path / "jester-v1-labels.csv").write_text("Swiping Left\nDrumming Fingers\n")
+    (tmp_path / "jester-v1-train.csv").write_text("34870;Drumming Fingers\n56557;Swiping Left\n")
+    for number in (34870, 56557):
+        folder = tmp_path / "20bn-jester-v1" / str(number)
+        folder.mkdir(parents=True)
+        (folder / "00001.jpg").write_bytes(b"x")
+    (folder / "frames.json").write_text('{"fps": 12}')
+    dataset = read(tmp_path, tmp_path)
+    assert dataset.manifest["video_id"].tolist() == ["20bn-jester-v1/34870", "20bn-jester-v1/56557"]
+    assert "1 videos are folders of images without a rate, first 34870" in dataset.warnings[-1]
+
+
 def test_absent_videos_are_told_with_file_and_line(root, tmp_path):
     (root / "20bn-something-something-v2" / "3.webm").unlink()
     told = "\n".join(read(root, tmp_path).warnings)

@@ -13,6 +13,7 @@ from typing import Any
 
 import pandas as pd
 
+from vidclass.data.image_folders import RATE_FILE
 from vidclass.data.manifest import Dataset, new_manifest
 from vidclass.data.readers.columns import Mistake, duplicates, read_lines, read_text, told_lines
 from vidclass.data.readers.published import absent_from_folder, scored_lists, unused_pattern
@@ -84,7 +85,7 @@ def _read_something(request: ReadRequest) -> Dataset:
     warnings = unused_pattern(request) + absent_from_folder(
         zip(absent["label"], absent["where"], strict=True), set(table["label"].dropna())
     )
-    warnings += scored_lists(table)
+    warnings += scored_lists(table) + _frame_folders(table)
     return Dataset(
         root,
         new_manifest(table.drop(columns=["id", "where"])),
@@ -92,6 +93,19 @@ def _read_something(request: ReadRequest) -> Dataset:
         class_names=class_names,
         warnings=tuple(warnings),
     )
+
+
+def _frame_folders(table: pd.DataFrame) -> list[str]:
+    """Return a warning on folders of images that do not say their rate."""
+    folders = [Path(path) for path in table["path"] if not Path(path).suffix]
+    silent = [folder for folder in folders if not (folder / RATE_FILE).exists()]
+    if not silent:
+        return []
+    return [
+        f"{len(silent)} videos are folders of images without a rate, first {silent[0].name}: each "
+        f"image counts as a second, unless a {RATE_FILE} in the folder says "
+        '{"fps": 12}, as Jester and Something-Something 1 were cut'
+    ]
 
 
 def _read_list(path: Path, errors: list[UserError]) -> pd.DataFrame:

@@ -8,6 +8,7 @@ import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
 
+from vidclass.data.image_folders import IMAGE_SUFFIXES
 from vidclass.errors import UserError
 
 __all__ = [
@@ -72,11 +73,16 @@ def _identity(folder: str) -> tuple[int, int]:
 def find_videos(root: Path, errors: list[UserError]) -> list[str]:
     """Return the videos below ``root`` as :func:`walk` names them.
 
+    A folder of images is a video too, where no video file lies in or below it.
+
     Raises:
         UserError: when there are none.
     """
     present = walk(root, errors)
-    videos = [name for name in present if posixpath.splitext(name)[1].lower() in VIDEO_SUFFIXES]
+    files = [name for name in present if _suffix(name) in VIDEO_SUFFIXES]
+    images = {posixpath.dirname(name) for name in present if _suffix(name) in IMAGE_SUFFIXES}
+    with_videos = {above for name in files for above in _folders_above(name)}
+    videos = sorted([*files, *(images - with_videos - {""})])
     if not videos and not errors:
         kinds = sorted({posixpath.splitext(name)[1] or name for name in present})
         raise UserError(
@@ -85,6 +91,16 @@ def find_videos(root: Path, errors: list[UserError]) -> list[str]:
             "one subfolder a class with videos in it (" + ", ".join(sorted(VIDEO_SUFFIXES)) + ")",
         )
     return videos
+
+
+def _suffix(name: str) -> str:
+    return posixpath.splitext(name)[1].lower()
+
+
+def _folders_above(name: str) -> Iterable[str]:
+    while name:
+        name = posixpath.dirname(name)
+        yield name
 
 
 def groups_by_name(
