@@ -1,0 +1,100 @@
+"""Fields of `data` that an arm has of its own."""
+
+import pytest
+
+from vidclass.errors import UserErrors
+from vidclass.sweep.arm_data import arm_data_fields, footage_lines
+from vidclass.sweep.engine import job_data
+from vidclass.sweep.load import parse_study, trial_config
+from vidclass.sweep.points import distributions
+from vidclass.sweep.spec import StudySpec
+from vidclass.sweep.state import State
+
+STUDY = """\
+study: tiny
+data: {{window: {{span_s: 1.0, num_frames: 8}}, views: 2}}
+arms:
+  - {{name: plain, model: average_fusion}}
+  - name: own
+    model: average_fusion
+    fixed: {fixed}
+    search: {search}
+"""
+
+
+def study(fixed: str = "{}", search: str = "{}") -> StudySpec:
+    return parse_study(STUDY.format(fixed=fixed, search=search))
+
+
+def config(spec: StudySpec, arm: str = "own", **params: object) -> dict[str, object]:
+    return trial_config(spec, spec.arm(arm), params)
+
+
+def test_an_arm_without_fields_of_its_own_has_the_studys() -> None:
+    spec = study()
+    plain = config(spec, "plain")
+    assert plain.keys() == {"model", "options", "train"}
+    state = State(spec=spec.model_dump(mode="json"), data={"classes": [], "store_key": "k"})
+    assert job_data(state, plain)["sampling"]["kind"] == "random"
+
+
+def test_fixed_and_searched_fields_reach_the_job_and_the_model() -> None:
+    spec = study(
+        "{data.sampling.kind: segment, data.window.num_frames: 4, data.input_size: 48}",
+        "{data.augment.rotation_degrees: {low: 0, high: 20}, data.crop.scale: [1.0, 1.25]}",
+    )
+    assert set(distributions(spec.arm("own"))) == {
+        "data.augment.rotation_degrees",
+        "data.crop.scale",
+    }
+    found = config(spec, **{"data.augment.rotation_degrees": 7.5, "data.crop.scale": 1.25})
+    assert found["options"]["window_frames"] == 4
+    assert found["options"]["input_size"] == 48
+    state = State(spec=spec.model_dump(mode="json"), data={"classes": [], "store_key": "k"})
+    job = job_data(state, found)
+    assert job["sampling"]["kind"] == "segment"
+    assert job["augment"]["rotation_degrees"] == 7.5
+    assert job["crop"]["scale"] == 1.25
+    assert job["window"] == {"span_s": 1.0, "num_frames": 4}
+    assert job["input_size"] == 48 and job["views"] == 2
+    assert job_data(state, config(spec, "plain"))["input_size"] == 32
+
+
+def test_a_ledger_of_the_first_version_gives_a_job() -> None:
+    content = study().model_dump(mode="json")
+    del content["data"]["sampling"], content["data"]["crop"]
+    job = job_data(State(spec=content, data={"classes": [], "store_key": "k"}), {})
+    assert job["sampling"] == job["crop"] == {}
+
+
+@pytest.mark.parametrize(
+    ("fixed", "search", "told"),
+    [
+        ("{data.sampling.knd: even}", "{}", "did you mean data.sampling.kind?"),
+        ("{data.sampling.kind: evn}", "{}", "sampling.kind"),
+        ("{data.sampling.kind: even}", "{}", "the same frames in every view"),
+        ("{data.views: 3}", "{}", "fields of an arm"),
+        ("{data.crop.test: five}", "{}", "fields of an arm"),
+        ("{data.store.short_side: 64}", "{}", "fields of an arm"),
+        ("{}", "{data.augment.hue: {low: 0, high: 2}}", "less than or equal to 0.5"),
+        ("{}", "{data.sampling.kind: [random, first]}", "the same frames in every view"),
+    ],
+)
+def test_mistakes_are_told_before_anything_runs(fixed: str, search: str, told: str) -> None:
+    with pytest.raises(UserErrors) as caught:
+        study(fixed, search)
+    assert told in str(caught.value)
+
+
+def test_what_is_scored_and_stored_is_the_same_for_all_arms() -> None:
+    names = arm_data_fields()
+    assert "data.sampling.kind" in names and "data.geometry" in names
+    assert not any("views" in name or ".test" in name or "store" in name for name in names)
+
+
+def test_arms_that_see_other_footage_are_named() -> None:
+    assert not list(footage_lines(study("{data.augment.hue: 0.1}")))
+    lines = list(footage_lines(study("{data.window.span_s: 2.0}", "{data.crop.scale: [1, 1.1]}")))
+    assert lines == [
+        "own sees other footage: data.window.span_s 2.0, data.crop.scale searched",
+    ]
