@@ -141,6 +141,17 @@ class Backbone(Tuned):
             last_layers=options.last_layers,
         )
 
+    def hold(self, held: bool) -> None:
+        """Freeze the whole net for the time being, or train again what ``freeze`` says.
+
+        A widened first convolution is then always trained: at its start it tells no frame from
+        another.
+        """
+        super().hold(held)
+        if self.num_frames > 1 and not held:
+            _stem(self.net)[1].requires_grad_(True)
+            self.train(self.training)
+
     def forward(self, x_bCHW: torch.Tensor) -> torch.Tensor:
         """Return ``f_bD``."""
         return pool(self.net(x_bCHW), self.net, self.options.pooling)

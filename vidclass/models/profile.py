@@ -11,8 +11,10 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from vidclass.errors import UserError, UserErrors
+from vidclass.models.backbones import with_backbone
 from vidclass.models.norms import LocalResponseNorm
 from vidclass.models.registry import (
+    NUM_COLOURS,
     create_model,
     model_entry,
     validate_options,
@@ -32,25 +34,28 @@ class Profile:
         name: the registered name.
         num_classes: classes (K).
         options: all its options, defaults included.
-        parameters: trainable weights and biases.
-        parameters_counted_as_keras: the same and the running mean and variance of batch norm.
-        gmacs: 1e9 multiply-accumulates of one clip's forward pass, in convolutions and matrix
-            products alone, as papers count them (half the FLOPs).
+        parameters: weights and biases, those of a frozen backbone among them.
+        trained_parameters: those that training changes.
+        parameters_counted_as_keras: all and the running mean and variance of batch norm.
+        gmacs: 1e9 multiply-accumulates from the frames of one clip to its logits, in convolutions
+            and matrix products alone, as papers count them (half the FLOPs).
+        step_gmacs: the part of it that each epoch repeats; less where features are kept.
         activation_mib: MiB that the forward pass of one clip keeps for the backward pass, in
             float32. An estimate: allocators round up, and the largest workspace comes on top.
-        weight_mib: MiB of the float32 weights; training holds them about four times (gradient and
-            two moments).
+        weight_mib: MiB of the float32 weights; training holds those that it changes about four
+            times (gradient and two moments).
         num_frames: frames of a clip that the model sees (T).
-        input_shape: ``[T, C, H, W]`` of one clip, or ``[T, D]`` where the model takes features;
-            what their backbone costs, once a frame, is then not counted.
+        input_shape: ``[T, C, H, W]`` of one clip, or ``[T, D]`` where the model takes features.
     """
 
     name: str
     num_classes: int
     options: dict[str, Any]
     parameters: int
+    trained_parameters: int
     parameters_counted_as_keras: int
     gmacs: float
+    step_gmacs: float
     activation_mib: float
     weight_mib: float
     num_frames: int
@@ -71,8 +76,13 @@ def profile(name: str, num_classes: int, **options: Any) -> Profile:
     try:
         with torch.device("meta"):
             model = create_model(name, num_classes, **options)
-            clips = torch.empty(BATCH, *shape)
-        flops, kept_bytes = _forward_costs(model, clips)
+            whole = with_backbone(model, entry, checked)
+        flops, kept_bytes = _forward_costs(model, _clips(shape))
+        all_flops = flops
+        if whole is not model:
+            size = checked.input_size
+            frames = (entry.num_frames(checked), NUM_COLOURS, size, size)
+            all_flops, _ = _forward_costs(whole, _clips(frames))
     except (UserError, UserErrors):
         raise
     except Exception as error:  # a plug-in may raise anything
@@ -81,19 +91,26 @@ def profile(name: str, num_classes: int, **options: Any) -> Profile:
             f"{name}: {type(error).__name__}: {str(error)[:200]}",
             f"mend the model; `vidclass models test {name}` says more",
         ) from error
-    num_parameters = sum(weight.numel() for weight in model.parameters())
+    counts = [(weight.numel(), weight.requires_grad) for weight in whole.parameters()]
+    num_parameters = sum(count for count, _ in counts)
     return Profile(
         name=name,
         num_classes=num_classes,
         options=checked.model_dump(mode="json"),
         parameters=num_parameters,
-        parameters_counted_as_keras=counted_as_keras(model),
-        gmacs=flops / 2 / BATCH / 1e9,
+        trained_parameters=sum(count for count, trained in counts if trained),
+        parameters_counted_as_keras=counted_as_keras(whole),
+        gmacs=all_flops / 2 / BATCH / 1e9,
+        step_gmacs=flops / 2 / BATCH / 1e9,
         activation_mib=kept_bytes / BATCH / BYTES_PER_MIB,
         weight_mib=4 * num_parameters / BYTES_PER_MIB,
         num_frames=entry.num_frames(checked),
         input_shape=shape,
     )
+
+
+def _clips(shape: tuple[int, ...]) -> torch.Tensor:
+    return torch.empty(BATCH, *shape, device="meta")
 
 
 def counted_as_keras(model: nn.Module) -> int:

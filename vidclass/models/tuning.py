@@ -92,12 +92,14 @@ def unfreeze_last(net: nn.Module, count: int) -> None:
 
 
 def _still(net: nn.Module) -> Iterator[nn.Module]:
-    """Yield what stays in evaluation mode: everything before the first layer that is trained."""
+    """Yield what stays in evaluation mode: layers that are not trained, and what follows each."""
     if not any(weight.requires_grad for weight in net.parameters()):
         yield net
         return
+    trained = False
     for module in net.modules():
-        if any(weight.requires_grad for weight in module.parameters(recurse=False)):
-            return
-        if not any(True for _ in module.children()):
+        own = list(module.parameters(recurse=False))
+        if own:
+            trained = any(weight.requires_grad for weight in own)
+        if not trained and not any(True for _ in module.children()):
             yield module

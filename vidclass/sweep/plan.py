@@ -123,7 +123,7 @@ def _middle(range_: RangeSpec | list[object]) -> object:
 def _seconds(spec: StudySpec, trials: dict[str, int], num_train: int) -> float:
     """Return a first guess of the training time on one slot: 3 x forward for a step."""
     gmacs = sum(
-        count * spec.budget.epochs * num_train * 3 * _profile(spec, arm).gmacs
+        count * spec.budget.epochs * num_train * 3 * _profile(spec, arm).step_gmacs
         for arm, count in trials.items()
     )
     return gmacs / ASSUMED_GMACS_PER_S
