@@ -11,11 +11,13 @@ from pathlib import Path
 from vidclass.data.manifest import Dataset
 from vidclass.data.readers import (  # noqa: F401 - each registers itself
     folder,
+    frame_labels,
     hmdb51,
     kinetics,
     made,
     manifest_file,
     something,
+    timestamps,
     ucf101,
 )
 from vidclass.data.readers.registry import (

@@ -60,7 +60,8 @@ def _recognises(path: Path) -> bool:
     if path.suffix.lower() == ".parquet":
         return True
     header = set(header_of(path)) if path.suffix.lower() in (".csv", ".tsv", ".txt") else set()
-    return bool(header & set(_PATHS)) and "frame" not in header
+    of_parts = {"frame", "time_start"}  # tables of single frames or of intervals
+    return bool(header & set(_PATHS)) and not header & of_parts
 
 
 @register_reader("manifest", _recognises)
