@@ -4,17 +4,26 @@ How videos are found, stored, divided and scored is the same for all arms. What 
 video in training may differ, and then the arms no longer see the same footage: the plan says so.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel
 
-from vidclass.data.augment import Augment
+from vidclass.data.augment import Augment, check_classes
 from vidclass.data.clip_choice import ClipChoice
 from vidclass.data.crops import CropOptions
+from vidclass.errors import UserError
 from vidclass.sweep.spec import DataSpec, StudySpec, WindowSpec
 
-__all__ = ["FIELDS", "PREFIX", "SECTIONS", "arm_data_fields", "data_of_arm", "footage_lines"]
+__all__ = [
+    "FIELDS",
+    "PREFIX",
+    "SECTIONS",
+    "arm_data_fields",
+    "class_mistakes",
+    "data_of_arm",
+    "footage_lines",
+]
 
 PREFIX = "data."
 SECTIONS: dict[str, type[BaseModel]] = {
@@ -57,6 +66,16 @@ def data_of_arm(data: DataSpec, own: Mapping[str, Any]) -> DataSpec:
             place = place[part]
         place[last] = value
     return DataSpec.model_validate(content)
+
+
+def class_mistakes(spec: StudySpec, classes: Sequence[str]) -> list[UserError]:
+    """Return a mistake for every pair, of the study or an arm, that names a class there is not."""
+    augments = [spec.data.augment]
+    for arm in spec.arms:
+        own = {name: value for name, value in arm.fixed.items() if name.startswith(PREFIX)}
+        augments.append(data_of_arm(spec.data, own).augment)
+    distinct = list(dict.fromkeys(augments))
+    return [mistake for augment in distinct for mistake in check_classes(augment, classes)]
 
 
 def footage_lines(spec: StudySpec) -> Iterator[str]:

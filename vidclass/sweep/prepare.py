@@ -9,18 +9,18 @@ from typing import Any
 import pandas as pd
 
 from vidclass.data.frame_store import FrameStore
-from vidclass.data.leakage import check_leakage
 from vidclass.data.manifest import published_columns, usable, write_manifest
+from vidclass.data.near_duplicates import stored_copies
 from vidclass.data.pipeline import Progress, prepare
-from vidclass.data.published_splits import divide_videos
 from vidclass.data.readers import is_made, read_dataset
-from vidclass.data.splits import DEPLOY_FOLD, deployment_split, split_hash
+from vidclass.data.splits import DEPLOY_FOLD, split_hash
 from vidclass.errors import UserError
 from vidclass.home import store_folder, write_aside
+from vidclass.sweep.division import chosen_videos, divide, given_splits
 from vidclass.sweep.engine import Engine
 from vidclass.sweep.spec import DataSpec
 
-__all__ = ["check_source", "content_hash", "divide", "prepare_data"]
+__all__ = ["check_source", "content_hash", "prepare_data"]
 
 
 def check_source(videos: str, data: DataSpec, home: Path) -> None:
@@ -33,7 +33,7 @@ def check_source(videos: str, data: DataSpec, home: Path) -> None:
     if is_made(videos):
         return
     dataset = read_dataset(videos, home=home, group_pattern=data.group_pattern)
-    divide(usable(dataset.manifest), data)
+    divide(usable(chosen_videos(dataset, data).manifest), data, given_splits(dataset, data))
 
 
 def prepare_data(engine: Engine, progress: Callable[[Progress], None]) -> None:
@@ -59,11 +59,17 @@ def prepare_data(engine: Engine, progress: Callable[[Progress], None]) -> None:
         progress=_making(progress),
     )
     made = time.time()
+    given = given_splits(dataset, data)
+    dataset = chosen_videos(dataset, data)
     prepared = prepare(dataset, data.store, engine.home, progress)
     manifest = prepared.manifest
     _check_quarantine(manifest, data.quarantine_limit)
     videos = usable(manifest)
-    splits = divide(videos, data)
+    copies = None
+    if data.split.near_duplicates != "off" and not is_made(engine.videos):
+        copies = stored_copies(prepared.store, videos["video_id"].tolist(), _making(progress))
+    splits = divide(videos, data, given, copies)
+    videos = videos[videos["video_id"].isin(splits["video_id"])]
     found = _facts(videos, splits)
     if engine.state.data:
         _check_unchanged(engine.state.data, found)
@@ -95,24 +101,6 @@ def _making(progress: Callable[[Progress], None]) -> Callable[[str, int, int], N
         progress(Progress(stage, done, total, rate, left))
 
     return report
-
-
-def divide(videos: pd.DataFrame, data: DataSpec) -> pd.DataFrame:
-    """Return the splits of all folds, the deployment fold included where there are outer folds."""
-    split = data.split
-    splits = divide_videos(
-        videos,
-        published=split.published,
-        valid_share=split.valid_share,
-        test_share=split.test_share,
-        folds=split.folds,
-        seed=split.seed,
-    )
-    check_leakage(splits, videos)
-    if splits["fold"].nunique() > 1:
-        everything = deployment_split(videos, split.valid_share, split.seed)
-        splits = pd.concat([splits, everything.assign(fold=DEPLOY_FOLD)], ignore_index=True)
-    return splits
 
 
 def content_hash(videos: pd.DataFrame) -> str:
