@@ -36,7 +36,7 @@ VERBS = {
     ),
     "report": Verb("vidclass.report.__main__", "Write the report of a study, also while it runs."),
     "models": Verb("vidclass.models.__main__", "List the models, show one, test one of your own."),
-    "data": Verb("vidclass.data.__main__", "Check a folder of videos, or make the control data."),
+    "data": Verb("vidclass.data.__main__", "From videos and labels to what a study can use."),
     "cluster": Verb("vidclass.cluster.__main__", "Check a cluster file before `ray up`."),
     "ui": Verb("vidclass.ui", "Open MLflow's pages on the store in use."),
     "doctor": Verb("vidclass.doctor", "Check that this machine can decode, train and store."),

@@ -5,9 +5,10 @@ from types import ModuleType
 import typer
 
 from vidclass.cli import run_app
-from vidclass.data.commands import check, make
+from vidclass.data.commands import check, index, make
 
 VERBS: dict[str, ModuleType] = {
+    "index": index,
     "check": check,
     "make": make,
 }
@@ -17,7 +18,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
     no_args_is_help=True,
-    help="Check a folder of videos, make the control data set.",
+    help="From videos and labels in any format to what a study can use.",
 )
 for name, verb in VERBS.items():
     app.command(name, epilog=f"Example: {verb.EXAMPLE}")(verb.command)

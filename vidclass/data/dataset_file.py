@@ -14,7 +14,7 @@ from vidclass.data.manifest import MANIFEST_COLUMNS, STATUS_OK, Dataset
 from vidclass.errors import UserError
 from vidclass.home import write_aside
 
-__all__ = ["SIDECARS", "SUFFIXES", "sidecar", "write_dataset"]
+__all__ = ["SIDECARS", "SUFFIXES", "check_target", "sidecar", "write_dataset"]
 
 SUFFIXES = (".csv", ".parquet")
 SIDECARS = ("annotations", "frames", "classes")
@@ -24,6 +24,18 @@ _ALWAYS = ("video_id", "path", "label", "group", "split")
 def sidecar(path: Path, name: str) -> Path:
     """Return where the part ``name`` of the data set in ``path`` lies."""
     return path.with_name(f"{path.stem}.{name}{path.suffix.lower()}")
+
+
+def check_target(path: Path) -> None:
+    """Check that a data set can be written to ``path``, before the work for it begins.
+
+    Raises:
+        UserError: for another suffix than those of ``SUFFIXES``.
+    """
+    if path.suffix.lower() not in SUFFIXES:
+        raise UserError(
+            "a data set's file is .csv or .parquet", path, f"--out {path.stem or 'manifest'}.csv"
+        )
 
 
 def write_dataset(dataset: Dataset, path: Path) -> None:
@@ -36,10 +48,7 @@ def write_dataset(dataset: Dataset, path: Path) -> None:
     Raises:
         UserError: for another suffix, or a folder that can't be written to.
     """
-    if path.suffix.lower() not in SUFFIXES:
-        raise UserError(
-            "a data set's file is .csv or .parquet", path, f"--out {path.stem or 'manifest'}.csv"
-        )
+    check_target(path)
     classes = dataset.class_names
     parts = {
         "annotations": dataset.annotations,
