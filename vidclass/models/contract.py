@@ -3,6 +3,7 @@
 Legend: B clips, T frames, C colours, H height, W width, D features, K classes.
 """
 
+import copy
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -40,11 +41,18 @@ class _Case:
         self.options = options
         self.positions: FramePositions = entry.frame_positions(options.window_frames, options)
         self.input_shape = entry.input_shape(options)
+        self._built: nn.Module | None = None
 
     def build(self, seed: int = 0) -> nn.Module:
         """Return the model as ``create_model`` makes it under a seed."""
         torch.manual_seed(seed)
         return create_model(self.entry.name, NUM_CLASSES, **self.options.model_dump())
+
+    def model(self) -> nn.Module:
+        """Return a copy of the model under seed 0, which is much faster than to build it."""
+        if self._built is None:
+            self._built = self.build()
+        return copy.deepcopy(self._built)
 
     def clips(self, batch: int = BATCH) -> torch.Tensor:
         """Return ``f_BTD``, or ``x_BTCHW`` as training gives it: a permuted view of ``x_BTHWC``."""
@@ -58,7 +66,7 @@ class _Case:
     def scores(self, x_BTCHW: torch.Tensor, model: nn.Module | None = None) -> torch.Tensor:
         """Return the logits of a model in evaluation mode."""
         with torch.no_grad():
-            logits_BK: torch.Tensor = (model or self.build()).eval()(x_BTCHW)
+            logits_BK: torch.Tensor = (model or self.model()).eval()(x_BTCHW)
         return logits_BK
 
 
@@ -78,10 +86,11 @@ def check_model(name: str, **options: Any) -> None:
     checked = validate_options(name, {**entry.quick_options, **options})
     # A caller's random state is his own.
     with torch.random.fork_rng(devices=[]):
+        case = _Case(entry, checked)
         failures = [
             UserError(f"{name} breaks the contract {check.__name__.strip('_')}", *failure)
             for check in CHECKS
-            for failure in _failures(check, entry, checked)
+            for failure in _failures(check, case)
         ]
     if failures:
         raise ContractError(failures)
@@ -90,11 +99,9 @@ def check_model(name: str, **options: Any) -> None:
 Failure = tuple[str, str]  # what was received, what to do instead
 
 
-def _failures(
-    check: Callable[[_Case], Iterator[Failure]], entry: ModelEntry, options: ModelOptions
-) -> list[Failure]:
+def _failures(check: Callable[[_Case], Iterator[Failure]], case: _Case) -> list[Failure]:
     try:
-        return list(check(_Case(entry, options)))
+        return list(check(case))
     except Exception as error:  # noqa: BLE001 - a plug-in may raise anything; all of it is told
         return [(f"{type(error).__name__}: {error}", "mend the error; the other checks went on")]
 
@@ -110,7 +117,7 @@ def _frames_inside_window(case: _Case) -> Iterator[Failure]:
 
 
 def _logits_have_shape(case: _Case) -> Iterator[Failure]:
-    model = case.build()
+    model = case.model()
     for mode in (True, False):
         logits_BK = model.train(mode)(case.clips())
         if tuple(logits_BK.shape) != (BATCH, NUM_CLASSES) or not logits_BK.is_floating_point():
@@ -123,7 +130,7 @@ def _logits_have_shape(case: _Case) -> Iterator[Failure]:
 
 
 def _gradients_are_finite(case: _Case) -> Iterator[Failure]:
-    model = case.build().train()
+    model = case.model().train()
     labels_B = torch.arange(BATCH) % NUM_CLASSES
     nn.functional.cross_entropy(model(case.clips()), labels_B).backward()  # type: ignore[no-untyped-call]
     trained = {key: weight for key, weight in model.named_parameters() if weight.requires_grad}
@@ -145,7 +152,7 @@ def _a_step_lowers_the_loss(case: _Case) -> Iterator[Failure]:
     labels_B = torch.arange(BATCH) % NUM_CLASSES
     losses: list[float] = []
     for lr in STEP_SIZES:
-        model = case.build().train()
+        model = case.model().train()
         weights = [weight for weight in model.parameters() if weight.requires_grad]
         optimizer = torch.optim.SGD(weights, lr)
         losses = []
@@ -165,7 +172,7 @@ def _a_step_lowers_the_loss(case: _Case) -> Iterator[Failure]:
 
 
 def _runs_in_bfloat16(case: _Case) -> Iterator[Failure]:
-    model = case.build().train()
+    model = case.model().train()
     with torch.autocast("cpu", dtype=torch.bfloat16):
         loss = model(case.clips()).float().square().mean()
     loss.backward()
@@ -192,7 +199,7 @@ def _order_is_as_declared(case: _Case) -> Iterator[Failure]:
     if case.entry.uses_order or num_frames == 1:
         return
     x_BTCHW = case.clips()
-    model = case.build()
+    model = case.model()
     for order in (torch.arange(num_frames).flip(0), torch.arange(num_frames).roll(1)):
         kept_BK, moved_BK = case.scores(x_BTCHW, model), case.scores(x_BTCHW[:, order], model)
         difference = float((kept_BK - moved_BK).abs().max())
@@ -239,7 +246,7 @@ def _other_shapes_are_refused(case: _Case) -> Iterator[Failure]:
         colours, height, width = frame
         wrong["a colour more"] = (frames, colours + 1, height, width)
         wrong["another size"] = (frames, colours, height + 8, width + 8)
-    model = case.build().eval()
+    model = case.model().eval()
     for what, shape in wrong.items():
         try:
             model(torch.zeros(BATCH, *shape))
