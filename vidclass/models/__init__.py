@@ -4,10 +4,15 @@ A model maps clips ``x_BTCHW``, or the features ``f_BTD`` of their frames, to ``
 """
 
 from vidclass.models import (  # noqa: F401 - each registers models that come with vidclass
+    conv3d,
     fusion,
     fusion_backbone,
+    i3d,
+    inflate,
     recurrent,
+    residual_ladder,
     temporal,
+    video_transformers,
 )
 from vidclass.models.registry import (
     FeatureSource,

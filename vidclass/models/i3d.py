@@ -125,7 +125,9 @@ class _SamePool(nn.MaxPool3d):
     def forward(self, x_BCTHW: torch.Tensor) -> torch.Tensor:
         """Return the pooled map."""
         kernel, stride = tuple(self.kernel_size), tuple(self.stride)  # type: ignore[arg-type]
-        return super().forward(F.pad(x_BCTHW, _same_padding(x_BCTHW.shape, kernel, stride)))
+        padded_BCTHW = F.pad(x_BCTHW, _same_padding(x_BCTHW.shape, kernel, stride))
+        pooled_BCTHW: torch.Tensor = super().forward(padded_BCTHW)
+        return pooled_BCTHW
 
 
 class _Unit(nn.Module):

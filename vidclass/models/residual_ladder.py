@@ -30,7 +30,7 @@ from vidclass.models.video_net import (
 __all__ = ["FactorisedOptions", "VideoResidualTrunk", "matched_channels"]
 
 Kind = Literal["r2d", "fr2d", "mc3", "r3d", "r2plus1d"]
-QUICK = {"width": 0.125, "input_size": 16, "window_frames": 4}
+QUICK = {"width": 0.125, "input_size": 24, "window_frames": 3}
 STAGES = (64, 128, 256, 512)
 BLOCKS = 2  # a stage of ResNet-18
 STEM_MIDDLE = 45  # channels between the two convolutions of the (2+1)D stem
