@@ -10,6 +10,7 @@ from pathlib import Path
 
 from vidclass.data.manifest import Dataset
 from vidclass.data.readers import (  # noqa: F401 - each registers itself
+    boris,
     deepethogram,
     folder,
     frame_labels,
