@@ -2,7 +2,8 @@ import pytest
 import torch
 
 from vidclass.errors import UserErrors
-from vidclass.models import create_model, list_models
+from vidclass.models import create_model, list_models, model_entry, validate_options
+from vidclass.models.backbones import with_backbone
 from vidclass.models.profile import profile
 
 # conv: output positions x outputs x inputs x kernel; dense: inputs x outputs
@@ -30,12 +31,26 @@ def test_average_of_four_frames_costs_four_frames() -> None:
 
 @pytest.mark.parametrize("name", list_models())
 def test_parameters_are_those_of_the_real_model(name: str) -> None:
-    options = {"width": 0.125, "input_size": 32}
-    model = create_model(name, 8, **options)
-    costs = profile(name, 8, **options)
-    assert costs.parameters == sum(weight.numel() for weight in model.parameters())
+    entry = model_entry(name)
+    model = create_model(name, 8, **entry.quick_options)
+    options = validate_options(name, entry.quick_options)
+    whole = with_backbone(model, entry, options)
+    costs = profile(name, 8, **entry.quick_options)
+    assert costs.parameters == sum(weight.numel() for weight in whole.parameters())
+    trained = [weight for weight in model.parameters() if weight.requires_grad]
+    assert costs.trained_parameters == sum(weight.numel() for weight in trained)
     assert costs.weight_mib == pytest.approx(4 * costs.parameters / 2**20)
-    assert costs.input_shape == (costs.num_frames, 3, 32, 32)
+    assert costs.input_shape == entry.input_shape(options)
+
+
+def test_kept_features_cost_their_backbone_once() -> None:
+    options = {**model_entry("lrcn").quick_options, "num_frames": 5}
+    cached = profile("lrcn", 8, **options)
+    whole = profile("lrcn", 8, **options, cache_features=False)
+    assert cached.input_shape == (5, 512) and whole.input_shape == (5, 3, 32, 32)
+    assert cached.gmacs == pytest.approx(whole.gmacs)
+    assert whole.step_gmacs == whole.gmacs > 10 * cached.step_gmacs
+    assert cached.trained_parameters == whole.trained_parameters < cached.parameters
 
 
 def test_running_statistics_count_as_in_keras() -> None:

@@ -359,7 +359,7 @@ def backbone_slow_fusion(num_classes: int, options: BackboneSlowOptions) -> nn.M
     **_ON_CLIPS,
 )
 def backbone_tsm(num_classes: int, options: BackboneTsmOptions) -> nn.Module:
-    """Temporal shift: channels of a backbone's blocks move between neighbouring frames."""
+    """Temporal shift: channels inside a backbone move between neighbouring frames."""
     size = num_features(options.backbone, options.input_size)
 
     def shifted() -> nn.Module:
