@@ -62,6 +62,8 @@ class FrameChanges:
         """Start a video whose file's upright frames have these sides."""
         self._source = (height, width)
         self._boxes = None
+        if self._waiting is not None:
+            self._waiting.close()
         self._waiting = _Waiting(self._scratch) if self._options.lighting else None
 
     def write(self, frames: Frames) -> None:
@@ -87,6 +89,7 @@ class FrameChanges:
         table = lighting_table(self._waiting.counts, self._options.lighting)
         for frames in self._waiting.frames():
             self._write(_hidden(_looked_up(frames, table), self._boxes or []))
+        self._waiting.close()
         self._waiting = None
 
 
@@ -178,6 +181,10 @@ class _Waiting:
             block = self._file.read(math.prod(shape))
             yield np.frombuffer(block, dtype=np.uint8).reshape(shape)
 
+    def close(self) -> None:
+        """Forget the frames."""
+        self._file.close()
+
 
 def _as_image(frames: Frames) -> Image.Image:
     """Return frames ``[t, H, W, C]`` as one tall image: Pillow works through it at once."""
@@ -200,5 +207,6 @@ def _hidden(frames: Frames, boxes: Sequence[Box]) -> Frames:
             inside[:] = BLANK
         else:
             sigma = min(inside.shape[1:3]) / 2
-            inside[:] = gaussian_filter(inside, (0, sigma, sigma, 0), mode="nearest")
+            blurred = gaussian_filter(inside.astype(np.float32), (0, sigma, sigma, 0))
+            inside[:] = blurred.round()
     return frames
