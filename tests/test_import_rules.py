@@ -16,6 +16,7 @@ RAY_FILES = {
     "sweep/runner.py",
     "sweep/search.py",
     "sweep/cluster.py",
+    "sweep/nodes.py",
     "sweep/trial.py",
 }
 MAX_FILE_LINES = 400

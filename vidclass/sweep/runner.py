@@ -27,6 +27,7 @@ from vidclass.sweep.engine import Engine
 from vidclass.sweep.identity import check_identity, session_facts
 from vidclass.sweep.load import LoadedStudy
 from vidclass.sweep.lock import driver_lock
+from vidclass.sweep.nodes import check_nodes
 from vidclass.sweep.prepare import check_source, prepare_data
 from vidclass.sweep.screen import Screen
 from vidclass.sweep.search import EngineScheduler, EngineSearcher, registered
@@ -122,6 +123,7 @@ def _work(engine: Engine, loaded: LoadedStudy, screen: Screen) -> None:
     if engine.state.end_reason == "complete":
         return
     with cluster():
+        check_nodes(engine.home)
         slots, resources = slots_of(loaded.spec.slots)
         session_facts(engine, loaded, slots)
         screen.slots = slots

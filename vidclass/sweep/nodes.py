@@ -1,0 +1,100 @@
+"""What every node of a cluster must have before a study may use it: the same code, the same home.
+
+Both are probed on the nodes, never guessed from an address or a path.
+"""
+
+import hashlib
+import secrets
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+import vidclass
+from vidclass.errors import UserError
+
+__all__ = ["NodeFacts", "check_nodes", "code_hash", "refusals"]
+
+PROBE_S = 120
+"""How long a node may take to start a process and answer."""
+
+
+@dataclass(frozen=True)
+class NodeFacts:
+    """What one node answered: its name, the code it has, whether it sees the driver's home."""
+
+    node: str
+    version: str
+    code: str
+    sees_home: bool
+
+
+@lru_cache(maxsize=1)
+def code_hash() -> str:
+    """Return a hash of the package's own Python files as this process would import them."""
+    root = Path(vidclass.__file__).parent
+    digest = hashlib.sha256()
+    for path in sorted(root.rglob("*.py")):
+        digest.update(f"{path.relative_to(root).as_posix()}\0".encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def _facts(token: Path, secret: str) -> NodeFacts:
+    sees = token.is_file() and token.read_text(encoding="utf-8") == secret
+    name = str(ray.util.get_node_ip_address())
+    return NodeFacts(name, vidclass.__version__, code_hash(), sees)
+
+
+def refusals(facts: list[NodeFacts], version: str, code: str, home: Path) -> list[UserError]:
+    """Return why nodes can't take part, a mistake of one kind told once with all its nodes."""
+    told = []
+    others = [f for f in facts if (f.version, f.code) != (version, code)]
+    if others:
+        told.append(
+            UserError(
+                f"all nodes have the driver's vidclass, {version} ({code})",
+                ", ".join(f"{f.node} has {f.version} ({f.code})" for f in others),
+                "install one wheel everywhere: make wheel, then ray up again",
+            )
+        )
+    apart = [f.node for f in facts if not f.sees_home]
+    if apart:
+        told.append(
+            UserError(
+                "all nodes share the home folder",
+                f"{home} of the driver is not seen by {', '.join(apart)}",
+                "VIDCLASS_HOME on a file system that every node mounts at the same place",
+            )
+        )
+    return told
+
+
+def check_nodes(home: Path) -> None:
+    """Refuse a cluster of several nodes whose code or home folder differ; one node passes.
+
+    Raises:
+        UserErrors: naming the nodes.
+    """
+    from vidclass.errors import raise_collected
+
+    alive = [node for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
+    if len(alive) < 2:
+        return
+    token, secret = home / f".seen-by-nodes-{secrets.token_hex(4)}", secrets.token_hex(16)
+    home.mkdir(parents=True, exist_ok=True)
+    token.write_text(secret, encoding="utf-8")
+    try:
+        facts = ray.get([_ask(node, token, secret) for node in alive], timeout=PROBE_S)
+    finally:
+        token.unlink(missing_ok=True)
+    raise_collected(refusals(facts, vidclass.__version__, code_hash(), home))
+
+
+def _ask(node: dict[str, Any], token: Path, secret: str) -> Any:
+    there = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
+    task = ray.remote(num_cpus=0, scheduling_strategy=there)(_facts)
+    return task.remote(token, secret)
