@@ -8,9 +8,10 @@ import pytest
 from vidclass.data.manifest import new_manifest
 from vidclass.data.splits import DEPLOY_FOLD
 from vidclass.errors import UserErrors
+from vidclass.sweep.division import divide
 from vidclass.sweep.load import load_study_file
 from vidclass.sweep.plan import plan_lines
-from vidclass.sweep.prepare import check_source, divide
+from vidclass.sweep.prepare import check_source
 from vidclass.sweep.spec import DataSpec
 
 

@@ -11,11 +11,11 @@ import torch
 from vidclass.data.frame_store import write_store
 from vidclass.data.manifest import new_manifest, write_manifest
 from vidclass.home import store_folder
+from vidclass.sweep.division import divide
 from vidclass.sweep.engine import Engine, Job
 from vidclass.sweep.identity import session_facts
 from vidclass.sweep.job import run_job
 from vidclass.sweep.load import load_study_file
-from vidclass.sweep.prepare import divide
 from vidclass.training.checkpoints import CheckpointFolder
 
 NUM_VIDEOS, NUM_FRAMES, SIDE = 48, 12, 32

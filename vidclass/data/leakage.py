@@ -82,7 +82,7 @@ def find_leaks(
         copies: pairs ``video_a``, ``video_b``, ``told`` that show the same footage; None where
             nobody looked.
     """
-    columns = manifest[["video_id", "group", "content_hash"]]
+    columns = manifest[["video_id", "group", "content_hash"]].drop_duplicates("video_id")
     joined = splits.merge(columns, on="video_id", how="left", validate="many_to_one")
     leaks = _shared(joined, "group", "group")
     leaks += _shared(joined, "content_hash", "content")
@@ -152,13 +152,11 @@ def _shared(joined: pd.DataFrame, key: str, kind: Kind) -> list[Leak]:
         folds_of.setdefault(value, []).append(int(fold))
     if not folds_of:
         return []
-    rows_of = dict(list(known[known[key].isin(list(folds_of))].groupby(key)))
     leaks = []
-    for value, folds in sorted(folds_of.items(), key=lambda leak: str(leak[0])):
-        rows = rows_of[value]
-        first = rows[rows["fold"] == min(folds)]
+    for value, rows in known[known[key].isin(list(folds_of))].groupby(key, sort=True):
+        folds = sorted(folds_of[value])
         name = str(value) if kind == "group" else str(value)[:12]
-        leaks.append(Leak(kind, name, tuple(sorted(folds)), _files(first)))
+        leaks.append(Leak(kind, name, tuple(folds), _files(rows[rows["fold"] == folds[0]])))
     return leaks
 
 

@@ -103,17 +103,16 @@ def completed(
     kept = given[given["video_id"].isin(videos["video_id"])]
     errors = list(_fold_errors(kept))
     raise_collected(errors)
-    by_id = videos.set_index("video_id", drop=False)
     parts = []
     for fold, rows in kept.groupby("fold", sort=True):
-        names = rows["split"].to_numpy(dtype=object).copy()
-        if "valid" not in names:
-            is_train = names == "train"
-            of_train = by_id.loc[rows.loc[is_train, "video_id"]]
-            number = int(str(fold))
-            names[is_train] = valid_from_train(of_train, valid_share, seed, number, balance)
-        parts.append(rows.assign(split=names).sort_values("video_id"))
-    result = pd.concat(parts, ignore_index=True)
+        split = rows.set_index("video_id")["split"]
+        if "valid" not in set(split):
+            of_train = videos[videos["video_id"].isin(split.index[split == "train"])]
+            names = valid_from_train(of_train, valid_share, seed, int(str(fold)), balance)
+            split = split.copy()
+            split[of_train["video_id"].to_numpy()] = names
+        parts.append(split.sort_index().reset_index().assign(fold=fold))
+    result = pd.concat(parts, ignore_index=True)[["video_id", "fold", "split"]]
     check_classes(result, videos)
     return result
 

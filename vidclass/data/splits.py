@@ -179,8 +179,9 @@ def _test_fold(
 
 
 def _fold(videos: pd.DataFrame, names: npt.NDArray[np.object_], fold: int) -> pd.DataFrame:
+    # A video with several labels has a row for each; all are of one group, so in one split.
     table = pd.DataFrame({"video_id": videos["video_id"].to_numpy(), "fold": fold, "split": names})
-    return table.sort_values("video_id", ignore_index=True)
+    return table.drop_duplicates("video_id").sort_values("video_id", ignore_index=True)
 
 
 def _generator(seed: int, *purpose: int) -> np.random.Generator:

@@ -15,7 +15,14 @@ from vidclass.sweep.spec import StudySpec
 
 __all__ = ["SHAPES_NO_RESULT", "results_hash"]
 
-SHAPES_NO_RESULT = ("slots", "title", "budget.hours", "budget.failures", "budget.retries")
+SHAPES_NO_RESULT = (
+    "slots",
+    "title",
+    "budget.hours",
+    "budget.failures",
+    "budget.retries",
+    "data.split.near_duplicates",
+)
 """Fields that may change while a study goes on: how it is run and when it gives up."""
 
 

@@ -14,10 +14,10 @@ from vidclass.models import model_entry
 from vidclass.models.profile import Profile, profile
 from vidclass.report.comparisons import resolvable_difference, smallest_attainable_p
 from vidclass.sweep.arm_data import footage_lines
+from vidclass.sweep.division import chosen_videos, divide, given_splits
 from vidclass.sweep.load import LoadedStudy, trial_config
 from vidclass.sweep.points import sampler_name
 from vidclass.sweep.policy import DEPLOY_FOLD, FEWER_VIDEOS
-from vidclass.sweep.prepare import divide
 from vidclass.sweep.progress import planned_trials
 from vidclass.sweep.screen import duration
 from vidclass.sweep.spec import RangeSpec, StudySpec
@@ -57,13 +57,18 @@ class Plan:
         return sum(self.trials.values())
 
 
-def plan_of(spec: StudySpec, videos: pd.DataFrame) -> Plan:
-    """Return the plan of ``spec`` on ``videos`` (a manifest, which need not be probed).
+def plan_of(spec: StudySpec, videos: pd.DataFrame, given: pd.DataFrame | None = None) -> Plan:
+    """Return the plan of ``spec``.
+
+    Args:
+        spec: the study.
+        videos: a manifest of what the study takes, which need not be probed.
+        given: rows of its split file, where it names one.
 
     Raises:
         UserErrors: when the videos can't be divided as the study asks.
     """
-    splits = divide(videos, spec.data)
+    splits = divide(videos, spec.data, given)
     outer = splits[splits["fold"] != DEPLOY_FOLD]
     tested = outer[outer["split"] == "test"].merge(videos, on="video_id", suffixes=("", "_own"))
     num_folds, num_groups = int(outer["fold"].nunique()), int(tested["group"].nunique())
@@ -133,14 +138,21 @@ def _p(value: float) -> str:
     return f"{value:.2g}" if value >= 1e-6 else "below 1e-6"
 
 
+def _folds_told(num_folds: int) -> str:
+    if num_folds > 1:
+        return f"{num_folds} outer folds, every video tested once"
+    return "one split into train, validation and test"
+
+
 def _split_told(spec: StudySpec, manifest: pd.DataFrame, num_folds: int) -> str:
+    if spec.data.split.file is not None:
+        return f"{_folds_told(num_folds)}, as {Path(spec.data.split.file).name} says"
     published = spec.data.split.published
     if published is not None and published_columns(manifest):
         which = f"split {published}" if published != "all" else f"splits, {num_folds} folds"
         return f"the published {which}; validation on {VALID_GROUPS} train groups a class"
-    if num_folds > 1:
-        return f"{num_folds} outer folds, every video tested once"
-    return "one split into train, validation and test"
+    by = f"; held out by {spec.data.split.hold_out_by}" if spec.data.split.hold_out_by else ""
+    return _folds_told(num_folds) + by
 
 
 def plan_lines(loaded: LoadedStudy, home: Path) -> Iterator[str]:
@@ -154,7 +166,9 @@ def plan_lines(loaded: LoadedStudy, home: Path) -> Iterator[str]:
         home=home,
         group_pattern=data.group_pattern,
     )
-    plan = plan_of(spec, dataset.manifest)
+    given = given_splits(dataset, data)
+    dataset = chosen_videos(dataset, data)
+    plan = plan_of(spec, dataset.manifest, given)
     yield f"study      {loaded.name} ({loaded.source}), profile {spec.profile}"
     yield (
         f"data       {loaded.videos}: {plan.num_videos} videos, {len(plan.classes)} classes, "

@@ -8,7 +8,9 @@ from typing import Any
 
 import pandas as pd
 
+from vidclass.data.frame_label_check import refuse_mismatches
 from vidclass.data.frame_store import FrameStore
+from vidclass.data.leakage import find_leaks
 from vidclass.data.manifest import published_columns, usable, write_manifest
 from vidclass.data.near_duplicates import stored_copies
 from vidclass.data.pipeline import Progress, prepare
@@ -65,10 +67,11 @@ def prepare_data(engine: Engine, progress: Callable[[Progress], None]) -> None:
     manifest = prepared.manifest
     _check_quarantine(manifest, data.quarantine_limit)
     videos = usable(manifest)
-    copies = None
-    if data.split.near_duplicates != "off" and not is_made(engine.videos):
+    refuse_mismatches(dataset, manifest)
+    copies, told = None, data.split.near_duplicates
+    if told != "off" and not is_made(engine.videos):
         copies = stored_copies(prepared.store, videos["video_id"].tolist(), _making(progress))
-    splits = divide(videos, data, given, copies)
+    splits = divide(videos, data, given, copies if told == "refuse" else None)
     videos = videos[videos["video_id"].isin(splits["video_id"])]
     found = _facts(videos, splits)
     if engine.state.data:
@@ -83,6 +86,7 @@ def prepare_data(engine: Engine, progress: Callable[[Progress], None]) -> None:
         store_key=prepared.store.path.name,
         num_quarantined=int((manifest["status"] != "ok").sum()),
         groups_known=bool(dataset.groups_known),
+        near_duplicates=None if copies is None else _leaking(splits, videos, copies),
         published=data.split.published if published_columns(videos) else None,
         seconds={"find": made - started, **prepared.seconds, "all": time.time() - started},
         decoded=prepared.decoded,
@@ -101,6 +105,12 @@ def _making(progress: Callable[[Progress], None]) -> Callable[[str, int, int], N
         progress(Progress(stage, done, total, rate, left))
 
     return report
+
+
+def _leaking(splits: pd.DataFrame, videos: pd.DataFrame, copies: pd.DataFrame) -> list[str]:
+    """Return what is told of each pair of files in two splits that show the same footage."""
+    leaks = find_leaks(splits[splits["fold"] != DEPLOY_FOLD], videos, copies)
+    return [leak.told for leak in leaks if leak.kind == "near_duplicate"]
 
 
 def content_hash(videos: pd.DataFrame) -> str:

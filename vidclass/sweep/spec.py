@@ -62,13 +62,25 @@ class SplitSpec(_Spec):
     """Share of the training groups that choose checkpoints and winners."""
     test_share: float = Field(default=0.2, gt=0, lt=0.9)
     """Share of all groups scored once, at the end; outer folds set their own share."""
-    folds: int | Literal["auto"] | None = "auto"
-    """Outer folds; auto = 5 under 30 groups, else one split; null = one split."""
+    folds: int | Literal["auto", "leave_one_group_out"] | None = "auto"
+    """Outer folds; auto = 5 under 30 groups, else one split; null = one split;
+    leave_one_group_out = a fold for each group."""
     published: Annotated[int, Field(ge=1)] | Literal["all"] | None = 1
     """Of a data set that is published with splits (UCF101, HMDB51): the number of the one that is
     taken; all = each is a fold; null = own division."""
     seed: int = Field(default=0, ge=0)
     """Seed of the division."""
+    hold_out_by: str | None = None
+    """Column that is never divided (`animal`), in place of `group`; several joined by `+`: each
+    combination of their values."""
+    balance: tuple[str, ...] = ()
+    """Further columns (`sex`) whose values are spread over the splits as classes are."""
+    file: str | None = None
+    """A split file (`vidclass data split --out`), in the folder of the videos or from here; it
+    takes the place of the fields above."""
+    near_duplicates: Literal["refuse", "warn", "off"] = "refuse"
+    """What to do about files in two splits that show the same footage: refuse to start, tell it in
+    the report, or not look."""
 
 
 class DataSpec(_Spec):
@@ -107,6 +119,10 @@ class DataSpec(_Spec):
     """Windows scored for each video; their probabilities are averaged."""
     augment: Augment = Augment()
     """Changes to training clips, the same over all frames of a clip."""
+    classes: tuple[str, ...] | int | None = None
+    """Classes that are taken: their names, or how many to draw; null = all."""
+    share: float | None = Field(default=None, gt=0, le=1)
+    """Share of the groups of each class that is taken; null = all."""
     split: SplitSpec = SplitSpec()
     """Division into train, validation and test."""
     quarantine_limit: float = Field(default=0.05, ge=0, le=1)
