@@ -3,7 +3,7 @@ import pytest
 from vidclass.errors import UserError
 from vidclass.models import list_models, model_entry
 from vidclass.models.describe import model_rows, models_table, option_rows, show_model
-from vidclass.models.trunk import GEOMETRY_RULE
+from vidclass.models.trunk import GEOMETRY_RULE, TrunkOptions
 
 
 def test_table_has_a_row_for_every_model() -> None:
@@ -14,14 +14,14 @@ def test_table_has_a_row_for_every_model() -> None:
 
 def test_pattern_without_a_match_is_told() -> None:
     with pytest.raises(UserError, match="vidclass models"):
-        model_rows("lstm*")
+        model_rows("lstmm*")
 
 
 @pytest.mark.parametrize("name", list_models())
 def test_show_explains_every_option_and_the_geometry(name: str) -> None:
-    text = show_model(name, 8, input_size=32, width=0.125)
+    text = show_model(name, 8, **model_entry(name).quick_options)
     words = " ".join(text.split())
-    assert GEOMETRY_RULE in words
+    assert (GEOMETRY_RULE in words) == issubclass(model_entry(name).options, TrunkOptions)
     for row in option_rows(name):
         assert row.name in model_entry(name).options.model_fields
         assert row.meaning and row.meaning in words
@@ -32,6 +32,13 @@ def test_show_names_frames_and_costs_of_the_given_options() -> None:
     assert "Sees frames 0, 9 of 10, at 32 x 32 px" in words and "With 8 classes" in words
     drawn = " ".join(show_model("single_frame", frame="random").split())
     assert "one frame of 10, drawn a clip" in drawn
+
+
+def test_show_tells_what_is_trained_and_what_is_kept() -> None:
+    quick = dict(model_entry("lrcn").quick_options)
+    words = " ".join(show_model("lrcn", 8, **quick).split())
+    assert "what squeezenet1_1 makes of a frame is computed once" in words and "trained)" in words
+    assert "computed once" not in show_model("lrcn", 8, **quick, cache_features=False)
 
 
 @pytest.mark.parametrize(

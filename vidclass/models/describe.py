@@ -158,13 +158,20 @@ def _costs_text(entry: ModelEntry, costs: Profile) -> str:
         else f"frames {', '.join(map(str, positions.indices))} of {window}"
     )
     size = costs.options["input_size"]
-    pixels = entry.normalisation(options)
+    mean, std = (", ".join(f"{x:.5g}" for x in part) for part in entry.normalisation(options))
+    source = entry.features(options)
+    kept = (
+        f", of which each epoch repeats {costs.step_gmacs:.4g}: what {source.backbone} makes of a "
+        "frame is computed once, without augmentation"
+        if source is not None
+        else ""
+    )
     return (
-        f"Sees {seen}, at {size} x {size} px, (x - mean) / std with mean {pixels.mean} and std "
-        f"{pixels.std}. "
+        f"Sees {seen}, at {size} x {size} px, (x - mean) / std with mean ({mean}) and std ({std}). "
         f"The order of the frames {'matters' if entry.uses_order else 'cannot matter'}. "
         f"With {costs.num_classes} classes: {costs.parameters:,} parameters "
-        f"({costs.parameters_counted_as_keras:,} as Keras counts), {costs.gmacs:.4g} GMACs a clip, "
+        f"({costs.parameters_counted_as_keras:,} as Keras counts; {costs.trained_parameters:,} are "
+        f"trained), {costs.gmacs:.4g} GMACs a clip{kept}; "
         f"{costs.activation_mib:.4g} MiB of activations a clip in training, "
         f"{costs.weight_mib:.4g} MiB of weights."
     )
