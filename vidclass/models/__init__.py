@@ -4,13 +4,18 @@ A model maps clips ``x_BTCHW``, or the features ``f_BTD`` of their frames, to ``
 """
 
 from vidclass.models import (  # noqa: F401 - each registers models that come with vidclass
+    autoencoder,
+    capsule,
     conv3d,
+    convlstm,
     fusion,
     fusion_backbone,
     i3d,
     inflate,
+    masked,
     recurrent,
     residual_ladder,
+    small_cnn,
     temporal,
     video_transformers,
 )

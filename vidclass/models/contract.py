@@ -15,6 +15,7 @@ from vidclass.errors import UserError, UserErrors
 from vidclass.models.registry import (
     ModelEntry,
     ModelOptions,
+    Pretrains,
     create_model,
     model_entry,
     validate_options,
@@ -132,7 +133,10 @@ def _logits_have_shape(case: _Case) -> Iterator[Failure]:
 def _gradients_are_finite(case: _Case) -> Iterator[Failure]:
     model = case.model().train()
     labels_B = torch.arange(BATCH) % NUM_CLASSES
-    nn.functional.cross_entropy(model(case.clips()), labels_B).backward()  # type: ignore[no-untyped-call]
+    loss = nn.functional.cross_entropy(model(case.clips()), labels_B)
+    if isinstance(model, Pretrains):  # a decoder learns from that alone
+        loss = loss + model.pretrain_loss(case.clips())
+    loss.backward()  # type: ignore[no-untyped-call]
     trained = {key: weight for key, weight in model.named_parameters() if weight.requires_grad}
     if not trained:
         yield "no trainable parameter", "leave requires_grad on where the model is to learn"
@@ -150,6 +154,25 @@ def _gradients_are_finite(case: _Case) -> Iterator[Failure]:
 
 def _a_step_lowers_the_loss(case: _Case) -> Iterator[Failure]:
     labels_B = torch.arange(BATCH) % NUM_CLASSES
+
+    def classify(model: nn.Module) -> torch.Tensor:
+        return nn.functional.cross_entropy(model(case.clips()), labels_B)
+
+    yield from _is_lowered(case, classify, "loss")
+
+
+def _a_step_lowers_the_pretraining_loss(case: _Case) -> Iterator[Failure]:
+    def pretrain(model: nn.Module) -> torch.Tensor:
+        loss: torch.Tensor = model.pretrain_loss(case.clips())  # type: ignore[operator]
+        return loss
+
+    if isinstance(case.model(), Pretrains):
+        yield from _is_lowered(case, pretrain, "pretraining loss")
+
+
+def _is_lowered(
+    case: _Case, loss_of: Callable[[nn.Module], torch.Tensor], what: str
+) -> Iterator[Failure]:
     losses: list[float] = []
     for lr in STEP_SIZES:
         model = case.model().train()
@@ -158,7 +181,7 @@ def _a_step_lowers_the_loss(case: _Case) -> Iterator[Failure]:
         losses = []
         for _ in range(2):
             torch.manual_seed(5)  # the same dropout before and after the step
-            loss = nn.functional.cross_entropy(model(case.clips()), labels_B)
+            loss = loss_of(model)
             losses.append(float(loss.detach()))
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
@@ -166,7 +189,7 @@ def _a_step_lowers_the_loss(case: _Case) -> Iterator[Failure]:
         if losses[1] < losses[0]:
             return
     yield (
-        f"loss {losses[0]:.4g}, then {losses[1]:.4g} after a small step along the gradient",
+        f"{what} {losses[0]:.4g}, then {losses[1]:.4g} after a small step along the gradient",
         "let the output follow the weights: no rounding, no detached part",
     )
 
@@ -283,6 +306,7 @@ CHECKS: tuple[Callable[[_Case], Iterator[Failure]], ...] = (
     _logits_have_shape,
     _gradients_are_finite,
     _a_step_lowers_the_loss,
+    _a_step_lowers_the_pretraining_loss,
     _runs_in_bfloat16,
     _clips_do_not_mix,
     _order_is_as_declared,

@@ -18,7 +18,7 @@ import difflib
 import fnmatch
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple, TypeVar
+from typing import Any, Literal, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -33,6 +33,7 @@ __all__ = [
     "ModelEntry",
     "ModelOptions",
     "Normalisation",
+    "Pretrains",
     "check_clips",
     "check_features",
     "create_model",
@@ -71,6 +72,14 @@ class FeatureSource(NamedTuple):
     pooling: str
     input_size: int
     num_features: int
+
+
+@runtime_checkable
+class Pretrains(Protocol):
+    """A model that can learn from clips without labels, before it learns to classify."""
+
+    def pretrain_loss(self, x_BTCHW: torch.Tensor) -> torch.Tensor:
+        """Return what pretraining lowers, of one batch."""
 
 
 class ModelOptions(BaseModel):
