@@ -5,12 +5,13 @@ from types import ModuleType
 import typer
 
 from vidclass.cli import run_app
-from vidclass.data.commands import check, index, make
+from vidclass.data.commands import check, index, make, preview
 
 VERBS: dict[str, ModuleType] = {
     "index": index,
     "check": check,
     "make": make,
+    "preview": preview,
 }
 """Each verb's module has ``command`` and ``EXAMPLE``, see :mod:`vidclass.data.commands`."""
 

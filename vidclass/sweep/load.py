@@ -30,6 +30,7 @@ __all__ = [
     "find_study",
     "load_study_file",
     "parse_study",
+    "read_override",
     "results_hash",
     "trial_config",
 ]
@@ -125,7 +126,7 @@ def load_study_file(
         changes |= SMOKE
     if profile is not None:
         changes["profile"] = profile
-    changes |= dict(_read_override(item) for item in overrides)
+    changes |= dict(read_override(item) for item in overrides)
     text = _text_of(path)
     plain = parse_study(text, source=str(path))
     if data is not None and plain.data.source != FROM_COMMAND_LINE:
@@ -318,7 +319,12 @@ def _field_known(
     )
 
 
-def _read_override(item: str) -> tuple[str, Any]:
+def read_override(item: str) -> tuple[str, Any]:
+    """Return the dotted path and the value of one ``--set``.
+
+    Raises:
+        UserError: when it is not a.b=c, or c is not YAML.
+    """
     dotted, equals, value = item.partition("=")
     if not equals or not dotted:
         raise UserError("--set takes a.b=c", item, "for example --set budget.epochs=4")

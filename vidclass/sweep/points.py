@@ -16,7 +16,7 @@ from vidclass.sweep.policy import search_kind, seed_of, worst_value
 from vidclass.sweep.spec import ArmSpec, RangeSpec, StudySpec
 from vidclass.sweep.state import State, Trial
 
-__all__ = ["distributions", "finished_study", "next_point", "sampler_name"]
+__all__ = ["distributions", "finished_study", "known_point", "next_point", "sampler_name"]
 
 QUASI_RANDOM_UP_TO = 10
 """TPE's first 10 points are random anyway, so up to here nothing should be called a TPE search."""
@@ -42,8 +42,7 @@ def next_point(
     if not space:
         return {}
     if number == 1 and arm.start:
-        middle = _unit_to_params(space, [0.5] * len(space))
-        return {**middle, **arm.start}
+        return known_point(arm)
     name = sampler_name(spec)
     if name == "quasi_random":
         engine = qmc.Halton(
@@ -59,6 +58,12 @@ def next_point(
         else optuna.samplers.TPESampler(seed=seed, multivariate=True, constant_liar=True)
     )
     return dict(study.ask(space).params)
+
+
+def known_point(arm: ArmSpec) -> dict[str, Any]:
+    """Return the arm's known-good `start`, and the middle of the ranges that it does not name."""
+    space = distributions(arm)
+    return {**_unit_to_params(space, [0.5] * len(space)), **arm.start}
 
 
 def finished_study(state: State, spec: StudySpec, arm: ArmSpec, fold: int) -> optuna.Study:
