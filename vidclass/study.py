@@ -11,21 +11,23 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import torch
 
 from vidclass.data.as_stored import read_as_stored
-from vidclass.data.frame_store import FrameStore, StoreOptions
+from vidclass.data.frame_store import StoreOptions
+from vidclass.data.memory_store import MemoryStore
+from vidclass.data.sample_table import SEPARATOR
 from vidclass.errors import UserError
 from vidclass.home import home, studies_folder
 from vidclass.models.trained import trained_model
 from vidclass.sweep.engine import job_data
-from vidclass.sweep.job import clip_dataset, transform_of
+from vidclass.sweep.job_data import clip_dataset, transform_of
 from vidclass.sweep.policy import DEPLOY_FOLD
 from vidclass.sweep.state import State, Trial, replay
 from vidclass.training.checkpoints import CheckpointFolder
 from vidclass.training.evaluate import evaluate
+from vidclass.training.scoring import decisions
 
 __all__ = ["BestModel", "Study", "load_study", "run_study"]
 
@@ -172,6 +174,8 @@ class BestModel:
     model: torch.nn.Module
     job: dict[str, Any]
     store: dict[str, Any]
+    thresholds: tuple[float, ...] | None = None
+    """From which probability on each class holds; None where exactly one does."""
 
     @classmethod
     def of(cls, study: Study, state: State, trial: Trial) -> "BestModel":
@@ -184,9 +188,8 @@ class BestModel:
             "variant": "kept",
         }
         assert trial.best_checkpoint is not None
-        weights = CheckpointFolder(study.folder / "checkpoints" / trial.trial).load_weights(
-            trial.best_checkpoint
-        )
+        checkpoints = CheckpointFolder(study.folder / "checkpoints" / trial.trial)
+        weights = checkpoints.load_weights(trial.best_checkpoint)
         name, options = trial.config["model"], trial.config["options"]
         return cls(
             study=study.name,
@@ -195,10 +198,11 @@ class BestModel:
             model=trained_model(name, len(state.data["classes"]), options, weights),
             job=job,
             store=state.spec["data"]["store"],
+            thresholds=checkpoints.load_thresholds(trial.best_checkpoint),
         )
 
     def predict(self, *videos: str | Path) -> pd.DataFrame:
-        """Return one row a video: its path, the class, and the probability of every class.
+        """Return one row a video: its path, the class (or classes), the probability of each.
 
         Decoding, window and preprocessing are those of the study.
 
@@ -207,8 +211,12 @@ class BestModel:
         """
         options = StoreOptions.model_validate(self.store)
         decoded = {str(path): read_as_stored(path, options) for path in videos}
-        table = pd.DataFrame({"video_id": list(decoded), "label_id": 0, "group": list(decoded)})
-        data = clip_dataset(self.job, _MemoryStore(decoded), table, order="kept")
+        table = pd.DataFrame({"video_id": list(decoded), "group": list(decoded)})
+        if self.thresholds is None:
+            table["label_id"] = 0
+        else:
+            table["label_ids"] = [()] * len(table)
+        data = clip_dataset(self.job, MemoryStore(decoded), table, order="kept")
         predicted = evaluate(
             self.model,
             data,
@@ -217,23 +225,13 @@ class BestModel:
             device=torch.device("cpu"),
         )
         probabilities = pd.DataFrame(predicted.prob_NK, columns=list(self.classes))
-        named = [self.classes[k] for k in predicted.prob_NK.argmax(axis=1)]
+        said = decisions(predicted.prob_NK, self.thresholds)
+        named = [
+            SEPARATOR.join(self.classes[k] for k in np.flatnonzero(answer))
+            if said.ndim == 2
+            else self.classes[answer]
+            for answer in said
+        ]
         return pd.concat(
             [pd.DataFrame({"video": list(decoded), "prediction": named}), probabilities], axis=1
         )
-
-
-class _MemoryStore(FrameStore):
-    """Decoded videos that need no file: what ``ClipDataset`` asks of a store, and no more."""
-
-    def __init__(self, decoded: dict[str, tuple[npt.NDArray[np.uint8], float]]) -> None:
-        rows = [
-            (name, "memory", 0, *frames.shape[:3], fps) for name, (frames, fps) in decoded.items()
-        ]
-        columns = ["video_id", "shard", "offset", "T", "H", "W", "fps"]
-        super().__init__(Path(), pd.DataFrame(rows, columns=columns))
-        self._decoded = decoded
-
-    def frames(self, video_id: str) -> npt.NDArray[np.uint8]:
-        """Return the frames of a decoded video, uint8 ``[T, H, W, 3]``."""
-        return self._decoded[video_id][0]

@@ -35,6 +35,14 @@ def test_a_smaller_share_lies_in_a_larger_one(table: pd.DataFrame, seed: int) ->
     assert parts[0] <= parts[1] <= parts[2] == set(table["video_id"])
 
 
+def test_a_group_of_several_labels_counts_for_its_most_frequent_one() -> None:
+    table = pd.DataFrame({"video_id": range(12), "group": [f"g{n // 2}" for n in range(12)]})
+    table["label_ids"] = [(0,), (0, 1)] * 2 + [(1,), (1, 0)] * 2 + [(), ()] * 2
+    kept = share_of_groups(table, 0.5, seed=0)
+    assert [len(set(kept["group"]) & set(pair)) for pair in (("g0", "g1"), ("g2", "g3"))] == [1, 1]
+    assert len(kept) == 6
+
+
 @pytest.mark.parametrize("seed", [0, 1])
 def test_rows_keep_their_order(seed: int) -> None:
     table = pd.DataFrame(

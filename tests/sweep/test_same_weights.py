@@ -94,7 +94,7 @@ def test_the_tenth_job_of_a_process_gives_the_weights_of_the_first(engine: Engin
         run_job(job, engine.home, report)
         jobs.append(job)
     assert engine.finished == "complete"
-    assert {job["kind"] for job in jobs} == {"floors", "search", "final", "control"}
+    assert {job["kind"] for job in jobs} == {"floors", "search", "final", "control", "fewer_videos"}
     assert len(jobs) >= 9
 
     tenth = best_weights(again, engine)

@@ -184,4 +184,8 @@ def floor_data(tmp_path_factory: pytest.TempPathFactory, floor_labels):
     manifest["bitrate_bps"] = 1000.0
     write_store(folder, index, manifest, {})
     store = FrameStore.open(folder)
-    return store, manifest, floor_features(store, manifest, Window(span_s=0.6, num_frames=6))
+    return (
+        store,
+        manifest,
+        floor_features(store, manifest[["video_id"]], manifest, Window(span_s=0.6, num_frames=6)),
+    )

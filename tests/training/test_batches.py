@@ -76,7 +76,7 @@ def test_a_video_that_is_drawn_again_shows_another_clip(clips):
     starts = data.frame_numbers(again, epoch=1, train=True)[:, 0]
     assert len(set(starts.tolist())) > 1
     batch = next(read_batches(data, [again], epoch=1, train=True, ahead=False))
-    assert batch.y_B.tolist() == [0] * 6
+    assert batch.y.tolist() == [0] * 6
     one_by_one = [data.frame_numbers(again[n : n + 1], epoch=1, train=True)[0, 0] for n in range(6)]
     assert one_by_one == starts.tolist()
 
@@ -105,6 +105,6 @@ def test_labels_belong_to_their_clips(clips):
     data = clips(0, 9, views=2)
     batches = [np.array([0, 5]), np.array([17])]
     read = list(read_batches(data, batches, epoch=0, train=False, ahead=False))
-    assert [batch.y_B.tolist() for batch in read] == [[0, 2], [2]]
+    assert [batch.y.tolist() for batch in read] == [[0, 2], [2]]
     expected = data.read(np.array([5]), epoch=0, train=False)
     assert torch.equal(read[0].x_BTHWC[1:], expected)

@@ -26,7 +26,7 @@ def test_a_video_is_the_mean_softmax_of_its_views(model, clips, transform):
     np.testing.assert_allclose(seen.clip_prob_NVK[4], prob_VK, atol=1e-6)
     np.testing.assert_allclose(seen.prob_NK[4], prob_VK.mean(axis=0), atol=1e-6)
     assert seen.video_ids == [f"v{n:03d}" for n in range(10)]
-    expected = -np.log(seen.clip_prob_NVK[np.arange(10), :, seen.label_N]).mean()
+    expected = -np.log(seen.clip_prob_NVK[np.arange(10), :, seen.labels]).mean()
     assert seen.loss == pytest.approx(expected)
 
 

@@ -301,7 +301,7 @@ def test_refuses_what_it_cannot_do(run_fit, make_model, options, named):
 
 
 def test_refuses_a_single_video(run_fit, make_model, clips):
-    with pytest.raises(UserError, match="two training videos"):
+    with pytest.raises(UserError, match="two training samples"):
         run_fit(make_model(), FAST, train=clips(0, 1))
 
 

@@ -67,7 +67,7 @@ def test_features_are_of_the_window_that_arms_are_scored_on(floor_data):
     np.testing.assert_allclose(features.deviation_ND[7], expected_TD.std(axis=0), atol=1e-6)
     differences_TD = np.abs(np.diff(expected_TD, axis=0))
     np.testing.assert_allclose(features.difference_ND[7], differences_TD.mean(axis=0), atol=1e-6)
-    assert features.video_ids == manifest["video_id"].tolist()
+    assert features.sample_ids == manifest["video_id"].tolist()
     np.testing.assert_array_equal(
         features.metadata_NM, manifest[list(METADATA_COLUMNS)].to_numpy(dtype=float)
     )
@@ -75,7 +75,9 @@ def test_features_are_of_the_window_that_arms_are_scored_on(floor_data):
 
 def test_a_window_of_one_frame_has_no_differences(floor_data, make_floor_features):
     store, manifest, _ = floor_data
-    features = make_floor_features(store, manifest, Window(span_s=0.1, num_frames=1))
+    features = make_floor_features(
+        store, manifest[["video_id"]], manifest, Window(span_s=0.1, num_frames=1)
+    )
     assert not features.difference_ND.any()
     np.testing.assert_array_equal(features.mean_ND, features.middle_ND)
 
@@ -83,4 +85,6 @@ def test_a_window_of_one_frame_has_no_differences(floor_data, make_floor_feature
 def test_refuses_frames_that_are_too_small(store, make_floor_features):
     manifest = pd.DataFrame({"video_id": ["v000"], **dict.fromkeys(METADATA_COLUMNS, 1.0)})
     with pytest.raises(UserError, match="never scaled up"):
-        make_floor_features(store, manifest, Window(span_s=0.6, num_frames=6))
+        make_floor_features(
+            store, manifest[["video_id"]], manifest, Window(span_s=0.6, num_frames=6)
+        )

@@ -334,7 +334,9 @@ def job_data(state: State, config: dict[str, Any]) -> dict[str, Any]:
     """Return what a job says of the data: the study's fields, and over them those of the trial."""
     data = state.spec["data"] | config.get("data", {})
     return {
+        "task": data.get("task", "multiclass"),
         "classes": state.data["classes"],
+        "samples": state.data.get("samples"),
         "store_key": state.data["store_key"],
         "window": data["window"],
         "input_size": data["input_size"],

@@ -1,4 +1,9 @@
-"""Prediction files of scored trials and floors: one row a video (or clip), one column a class."""
+"""Prediction files of scored trials and floors: one row a sample (or clip).
+
+Columns: ``sample_id``, ``video_id``, ``group``, ``fold``; then ``label_id``, or where several
+labels may hold ``y0 ... y{K-1}`` (1 where the class is there) and ``d0 ... d{K-1}`` (1 where it is
+said to be, by thresholds found on validation); and the probabilities ``p0 ... p{K-1}``.
+"""
 
 from pathlib import Path
 
@@ -7,54 +12,78 @@ import numpy.typing as npt
 import pandas as pd
 
 from vidclass.home import write_aside
-from vidclass.training import metrics
 from vidclass.training.evaluate import Predictions
+from vidclass.training.scoring import Thresholds, decisions
 
-__all__ = ["CLIP_FILE", "VIDEO_FILE", "clip_table", "score", "video_table", "write_table"]
+__all__ = [
+    "CLIP_FILE",
+    "VIDEO_FILE",
+    "clip_predictions",
+    "class_columns",
+    "sample_predictions",
+    "write_table",
+]
 
 VIDEO_FILE = "test_predictions.parquet"
 CLIP_FILE = "clip_predictions.parquet"
 
 
-def video_table(predicted: Predictions, fold: int) -> pd.DataFrame:
-    """Return video_id, group, fold, label_id, p0 ... p{K-1}: one row a video."""
-    table = pd.DataFrame(
-        {
-            "video_id": predicted.video_ids,
-            "group": predicted.groups,
-            "fold": fold,
-            "label_id": predicted.label_N,
-        }
-    )
-    return pd.concat([table, _columns(predicted.prob_NK)], axis=1)
+def sample_predictions(
+    predicted: Predictions, fold: int, thresholds: Thresholds | None
+) -> pd.DataFrame:
+    """Return one row a sample."""
+    return _table(predicted, predicted.prob_NK, fold, thresholds)
 
 
-def clip_table(predicted: Predictions, fold: int) -> pd.DataFrame:
-    """Return the same with a column ``view``: one row a clip."""
+def clip_predictions(
+    predicted: Predictions, fold: int, thresholds: Thresholds | None
+) -> pd.DataFrame:
+    """Return one row a clip, with a column ``view``."""
     views = predicted.num_views
-    table = video_table(predicted, fold).iloc[:, :4].loc[lambda t: t.index.repeat(views)]
-    table = table.reset_index(drop=True)
-    table["view"] = np.tile(np.arange(views), len(predicted.video_ids))
-    return pd.concat([table, _columns(predicted.clip_prob_NVK.reshape(len(table), -1))], axis=1)
+    prob_CK = predicted.clip_prob_NVK.reshape(len(predicted.sample_ids) * views, -1)
+    table = _table(predicted, prob_CK, fold, thresholds)
+    at = list(table.columns).index("fold") + 1
+    table.insert(at, "view", np.tile(np.arange(views), len(predicted.sample_ids)))
+    return table
 
 
-def _columns(prob_NK: npt.NDArray[np.float32]) -> pd.DataFrame:
-    return pd.DataFrame(prob_NK, columns=[f"p{k}" for k in range(prob_NK.shape[1])])
+def _table(
+    predicted: Predictions,
+    prob_NK: npt.NDArray[np.float32],
+    fold: int,
+    thresholds: Thresholds | None,
+) -> pd.DataFrame:
+    """Return the columns of the module, each sample as often as there are clips of it."""
+    repeats = len(prob_NK) // max(len(predicted.sample_ids), 1)
+    row_C = np.repeat(np.arange(len(predicted.sample_ids)), repeats)
+    labels = predicted.labels[row_C]
+    parts = {
+        "sample_id": np.array(predicted.sample_ids, dtype=object)[row_C],
+        "video_id": np.array(predicted.video_ids, dtype=object)[row_C],
+        "group": np.array(predicted.groups, dtype=object)[row_C],
+        "fold": fold,
+    }
+    if thresholds is None:
+        table = pd.DataFrame({**parts, "label_id": labels})
+        return pd.concat([table, _columns("p", prob_NK)], axis=1)
+    said_NK = decisions(prob_NK, thresholds)
+    marks = [_columns("y", labels.astype(np.int8)), _columns("d", said_NK.astype(np.int8))]
+    return pd.concat([pd.DataFrame(parts), *marks, _columns("p", prob_NK)], axis=1)
+
+
+def _columns(letter: str, values_NK: npt.NDArray[np.generic]) -> pd.DataFrame:
+    return pd.DataFrame(
+        values_NK, columns=[f"{letter}{k}" for k in range(values_NK.shape[1])], copy=False
+    )
+
+
+def class_columns(table: pd.DataFrame, letter: str) -> list[str]:
+    """Return the columns ``letter`` + number of a class, in the order of the classes."""
+    found = [str(c) for c in table.columns if str(c)[:1] == letter and str(c)[1:].isdigit()]
+    return sorted(found, key=lambda name: int(name[1:]))
 
 
 def write_table(table: pd.DataFrame, path: Path) -> None:
     """Write ``table`` as Parquet, aside first."""
     with write_aside(path) as aside:
         table.to_parquet(aside, index=False)
-
-
-def score(label_N: npt.NDArray[np.int64], prob_NK: npt.NDArray[np.float32]) -> dict[str, float]:
-    """Return accuracy, top-5 accuracy, macro F1, macro recall and log-loss of predictions."""
-    predicted_N, num_classes = prob_NK.argmax(axis=1), prob_NK.shape[1]
-    return {
-        "accuracy": metrics.accuracy(label_N, prob_NK),
-        "top5_accuracy": metrics.top_k_accuracy(label_N, prob_NK, min(5, num_classes)),
-        "macro_f1": metrics.macro_f1(label_N, predicted_N, num_classes),
-        "macro_recall": metrics.macro_recall(label_N, predicted_N, num_classes),
-        "log_loss": metrics.log_loss(label_N, prob_NK),
-    }

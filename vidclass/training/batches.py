@@ -1,6 +1,6 @@
 """Which clips make up an epoch and its batches, pure in (seed, epoch), and how they are read.
 
-Legend: N videos, C clips of an epoch, B clips of a batch, T frames, H height, W width.
+Legend: N samples, C clips of an epoch, B clips of a batch, T frames, H height, W width.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,7 +13,7 @@ import torch
 
 from vidclass.data.samples import Labels
 from vidclass.data.sampling import ClipDataset
-from vidclass.training.balance import Balance, class_draws
+from vidclass.training.balance import Balance, class_draws, strata
 
 __all__ = ["Batch", "cut", "derived_seed", "epoch_order", "read_batches"]
 
@@ -21,10 +21,10 @@ Int64 = npt.NDArray[np.int64]
 
 
 class Batch(NamedTuple):
-    """Clips as they lie in memory, and their labels."""
+    """Clips as they lie in memory, and their labels: int64 ``[B]``, or float32 ``[B, K]``."""
 
     x_BTHWC: torch.Tensor
-    y_B: torch.Tensor
+    y: torch.Tensor
 
 
 def derived_seed(seed: int, epoch: int, purpose: Literal["order", "model", "augment"]) -> int:
@@ -43,7 +43,7 @@ def epoch_order(
     """Return the clips of an epoch in their order, ``[C]``; their number is that of every epoch.
 
     Args:
-        labels: of the samples. How often classes are drawn is only told where each has one.
+        labels: of the samples; of several labels the rarest counts.
         balance: how often classes are drawn, see ``class_draws``: rare ones several times, each
             time another clip of the sample (clip ``sample + n * N`` is the one after ``n`` others),
             frequent ones in part, another part each epoch. A balance of weights, and none, draw
@@ -56,7 +56,8 @@ def epoch_order(
     num_samples = len(labels)
     if balance not in ("resample", "oversample", "undersample"):
         return generator.permutation(num_samples)
-    present, count_P = np.unique(labels, return_counts=True)
+    class_N = strata(labels)
+    present, count_P = np.unique(class_N, return_counts=True)
     quota_P = class_draws(count_P, balance, exponent)
     if balance == "resample":
         # What rounding left over goes to a few classes, others each epoch.
@@ -64,7 +65,7 @@ def epoch_order(
         quota_P[generator.permutation(len(present))[:left]] += 1
     drawn = []
     for k, num_drawn in zip(present, quota_P, strict=True):
-        samples = np.flatnonzero(labels == k)
+        samples = np.flatnonzero(class_N == k)
         rounds = max(1, -(-num_drawn // len(samples)))
         again = [generator.permutation(samples) + n * num_samples for n in range(rounds)]
         drawn.append(np.concatenate(again)[:num_drawn])
@@ -101,11 +102,11 @@ def read_batches(
         ahead: read the next batch in a thread while this one is used, into pinned memory; for a
             device that computes by itself. On a CPU it would only take the model's core.
     """
-    y_N = torch.tensor(data.labels)
+    y = torch.tensor(data.labels)
 
     def read(clips_B: Int64) -> Batch:
         x_BTHWC = data.read(clips_B, epoch=epoch, train=train)
-        batch = Batch(x_BTHWC, y_N[torch.from_numpy(data.samples_of(clips_B, train=train))])
+        batch = Batch(x_BTHWC, y[torch.from_numpy(data.samples_of(clips_B, train=train))])
         return Batch(*(tensor.pin_memory() for tensor in batch)) if ahead else batch
 
     if not ahead:

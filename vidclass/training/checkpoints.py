@@ -54,11 +54,26 @@ class CheckpointFolder:
         return self._write(f"{epoch}.{self.attempt}", epoch, payload, metrics)
 
     def save_best(
-        self, epoch: int, weights: dict[str, torch.Tensor], metrics: dict[str, float]
+        self,
+        epoch: int,
+        weights: dict[str, torch.Tensor],
+        metrics: dict[str, float],
+        thresholds: tuple[float, ...] | None = None,
     ) -> str:
-        """Write the weights that ``metrics`` were measured with; return the checkpoint's name."""
+        """Write the weights that ``metrics`` were measured with; return the checkpoint's name.
+
+        Args:
+            epoch: after which the model had them.
+            weights: of the model.
+            metrics: of the epoch.
+            thresholds: of the classes, where several may hold: found on validation, they belong to
+                the weights.
+        """
         name = f"{BEST_PREFIX}{epoch}.{self.attempt}"
-        return self._write(name, epoch, {"weights": weights}, metrics)
+        payload: dict[str, Any] = {"weights": weights}
+        if thresholds is not None:
+            payload["thresholds"] = list(thresholds)
+        return self._write(name, epoch, payload, metrics)
 
     def load(self, name: str) -> dict[str, Any]:
         """Return the payload of ``name``, tensors on the CPU.
@@ -86,6 +101,15 @@ class CheckpointFolder:
         """
         weights: dict[str, torch.Tensor] = self.load(name)["weights"]
         return weights
+
+    def load_thresholds(self, name: str) -> tuple[float, ...] | None:
+        """Return the thresholds of a best checkpoint; None where one class holds at a time.
+
+        Raises:
+            CheckpointError: as :meth:`load`.
+        """
+        thresholds = self.load(name).get("thresholds")
+        return None if thresholds is None else tuple(thresholds)
 
     def sidecar(self, name: str) -> Sidecar:
         """Return the sidecar of ``name`` without reading its payload.

@@ -47,17 +47,32 @@ class TrainConfig(BaseModel):
     """Term in the denominator of adam, adamw and rmsprop. 0.1 and more turns them into plain
     gradient descent at another rate, and 0 divides by zero: both are refused."""
 
-    schedule: Literal["one_cycle", "cosine", "plateau", "constant"] = "one_cycle"
-    """Learning rate over the optimizer steps, laid out over all ``epochs`` from the start."""
+    schedule: Literal["one_cycle", "cosine", "plateau", "rounds", "constant"] = "one_cycle"
+    """Learning rate over the optimizer steps, laid out over all ``epochs`` from the start. rounds:
+    ``num_rounds`` trainings, each at a lower constant rate and from the best weights so far."""
 
     warmup_share: Share = 0.25
-    """Share of all steps in which the learning rate rises to ``lr``."""
+    """Share of all steps in which the learning rate rises to ``lr``; none in rounds."""
 
     plateau_patience: Annotated[int, Field(ge=1)] = 3
-    """Plateau schedule: epochs without a better selection metric before a drop."""
+    """Plateau and rounds: epochs without a better selection metric before a drop."""
 
     plateau_factor: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.1
-    """Plateau schedule: factor of one drop."""
+    """Plateau and rounds: factor of one drop."""
+
+    num_rounds: Annotated[int, Field(ge=1, le=100)] = 3
+    """Rounds: how many; each has an equal part of the epochs at most. The last one's end is that of
+    the training."""
+
+    reload_best: bool = False
+    """Plateau: whether a drop goes back to the best weights so far, as a new round does."""
+
+    backbone_lr_factor: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
+    """Learning rate of what started with trained weights, as a share of that of the rest."""
+
+    unfreeze_after: Annotated[int, Field(ge=0)] = 0
+    """Epochs in which what started with trained weights stays as it is and the rest learns alone;
+    0 is off. What the model's `freeze` keeps frozen is never trained."""
 
     loss: Literal["cross_entropy", "focal"] = "cross_entropy"
     """Loss of a clip; focal (Lin et al., 2017) lowers that of clips that are already right."""

@@ -1,6 +1,7 @@
-"""Predictions of a trained model over the clips and videos of a data set.
+"""Predictions of a trained model over the clips and samples of a data set.
 
-Legend: N videos, V views (clips of a video), K classes, B clips of a batch, T frames.
+Legend: N samples (videos, or stretches of them), V views (clips of a sample), K classes, B clips of
+a batch, T frames.
 """
 
 import copy
@@ -11,11 +12,12 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
+from vidclass.data.samples import Labels
 from vidclass.data.sampling import ClipDataset
 from vidclass.data.transforms import BatchTransform
-from vidclass.training import metrics
 from vidclass.training.batches import cut, epoch_order, read_batches
 from vidclass.training.precision import autocast, to_device
+from vidclass.training.scoring import log_loss, probabilities
 
 __all__ = ["Predictions", "evaluate", "recalibrate_batch_norm"]
 
@@ -24,22 +26,23 @@ BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 
 @dataclass(frozen=True)
 class Predictions:
-    """What a model said of each video, in the order of the data set.
+    """What a model said of each sample, in the order of the data set.
 
-    ``prob_NK`` is the mean of the softmax over a video's views; ``loss`` the mean cross-entropy of
-    the single clips.
+    ``prob_NK`` is the mean of the probabilities over a sample's views; ``loss`` the mean
+    cross-entropy of the single clips. ``labels`` says by its shape whether several may hold.
     """
 
     prob_NK: npt.NDArray[np.float32]
     clip_prob_NVK: npt.NDArray[np.float32]
-    label_N: npt.NDArray[np.int64]
+    labels: Labels
+    sample_ids: list[str]
     video_ids: list[str]
     groups: list[str]
     loss: float
 
     @property
     def num_views(self) -> int:
-        """Number of clips of a video."""
+        """Number of clips of a sample."""
         return int(self.clip_prob_NVK.shape[1])
 
 
@@ -58,6 +61,7 @@ def evaluate(
     """
     was_training = model.training
     model.eval()
+    several = data.labels.ndim == 2
     parts: list[torch.Tensor] = []
     clips_C = np.arange(data.num_clips(train=False))
     batches = [clips_C[start : start + batch_size] for start in range(0, len(clips_C), batch_size)]
@@ -67,18 +71,19 @@ def evaluate(
             x_BTCHW = transform(batch.x_BTHWC.to(device, non_blocking=True), train=False)
             with autocast(precision, device):
                 logits_BK = model(x_BTCHW)
-            parts.append(logits_BK.float().softmax(dim=1))
+            parts.append(probabilities(logits_BK, several=several))
     model.train(was_training)
     clip_prob_CK: npt.NDArray[np.float32] = torch.cat(parts).cpu().numpy()
-    num_videos, views = data.num_samples, data.views
-    clip_prob_NVK = clip_prob_CK.reshape(num_videos, views, -1)
+    clip_prob_NVK = clip_prob_CK.reshape(data.num_samples, data.views, -1)
+    of_clip_C = np.repeat(np.arange(data.num_samples), data.views)
     return Predictions(
         prob_NK=clip_prob_NVK.mean(axis=1, dtype=np.float64).astype(np.float32),
         clip_prob_NVK=clip_prob_NVK,
-        label_N=data.labels,
-        video_ids=data.samples.sample_ids,
+        labels=data.labels,
+        sample_ids=data.samples.sample_ids,
+        video_ids=data.samples.video_ids,
         groups=data.samples.groups,
-        loss=metrics.log_loss(np.repeat(data.labels, views), clip_prob_CK),
+        loss=log_loss(data.labels[of_clip_C], clip_prob_CK),
     )
 
 
@@ -99,7 +104,7 @@ def recalibrate_batch_norm(
 
     Args:
         model: left as it is.
-        data: training clips with the perturbed ``order``; one random window a video is read.
+        data: training clips with the perturbed ``order``; one random window a sample is read.
         transform: applied without augmentation.
         batch_size: clips of a batch.
         device: where to compute.

@@ -17,12 +17,18 @@ from torch import nn
 from vidclass.data.sampling import ClipDataset
 from vidclass.data.transforms import BatchTransform
 from vidclass.errors import UserError
-from vidclass.training import metrics as measure
 from vidclass.training.checkpoints import CheckpointFolder
 from vidclass.training.config import TrainConfig
 from vidclass.training.evaluate import Predictions, evaluate
 from vidclass.training.loop import Diverged, EpochResult, Trainer
 from vidclass.training.process_state import CpuMeter, memory_gib, process_state
+from vidclass.training.scoring import (
+    Thresholds,
+    is_collapsed,
+    learned_nothing,
+    scores,
+    thresholds_of,
+)
 
 __all__ = ["SELECTION_METRICS", "EpochReport", "FitResult", "fit", "is_better"]
 
@@ -30,13 +36,19 @@ Status = Literal["completed", "stopped", "diverged", "collapsed"]
 Metrics = dict[str, float]
 _Ending = tuple[Status, str]
 
-# Each with the sign that makes larger better.
+# Each with the sign that makes larger better. Which of them there are depends on the task.
 SELECTION_METRICS = {
     "valid_accuracy": 1.0,
     "valid_macro_f1": 1.0,
     "valid_macro_recall": 1.0,
+    "valid_mean_average_precision": 1.0,
+    "valid_exact_match": 1.0,
     "valid_log_loss": -1.0,
     "valid_loss": -1.0,
+}
+_OF_ONE_TASK = {
+    "multiclass": ("valid_accuracy", "valid_macro_recall"),
+    "multilabel": ("valid_mean_average_precision", "valid_exact_match"),
 }
 
 
@@ -58,6 +70,9 @@ class EpochReport:
 class FitResult:
     """How a training ended. ``best_*`` are None and empty when no epoch was finished.
 
+    ``thresholds`` say from which probability on each class holds, where several may: those of the
+    best F1 on the validation samples at the best epoch; None where there is one class a sample.
+
     ``completed`` is also said of a training that its own settings ended early (patience, training
     accuracy); ``stopped`` of one that ``report`` ended. ``reason`` says which.
     """
@@ -68,6 +83,7 @@ class FitResult:
     best_metrics: Metrics
     best_checkpoint: str | None
     epochs_run: int
+    thresholds: Thresholds | None = None
 
 
 @dataclass
@@ -80,6 +96,7 @@ class _Progress:
     best_checkpoint: str | None = None
     frames_seen: int = 0
     ending: _Ending | None = None
+    thresholds: Thresholds | None = None
 
 
 def is_better(metrics: Metrics, best: Metrics, select: str) -> bool:
@@ -129,8 +146,9 @@ def fit(
         num_threads: threads of torch.
 
     Raises:
-        UserError: when ``select`` is not known, there are fewer than two training videos or no
-            validation videos, or ``resume_from`` is given without ``checkpoints``.
+        UserError: when ``select`` is not a metric of the task, there are fewer than two training
+            samples or no validation samples, ``resume_from`` is given without ``checkpoints``, or
+            the model has nothing of which ``config`` speaks.
         CheckpointError: when ``resume_from`` is absent or damaged.
         torch.OutOfMemoryError: when the device is full; a larger ``config.accumulate`` needs less.
     """
@@ -160,15 +178,17 @@ def _check(
     checkpoints: CheckpointFolder | None,
     resume_from: str | None,
 ) -> None:
-    if select not in SELECTION_METRICS:
+    other = _OF_ONE_TASK["multiclass" if valid.labels.ndim == 2 else "multilabel"]
+    known = [name for name in SELECTION_METRICS if name not in other]
+    if select not in known:
         raise UserError(
             "the best epoch is chosen by a validation metric that fit computes",
             select,
-            f"one of {', '.join(SELECTION_METRICS)}",
+            f"one of {', '.join(known)}",
         )
     if train.num_samples < 2 or valid.num_samples < 1:
         raise UserError(
-            "a training needs two training videos or more and one validation video",
+            "a training needs two training samples or more and one validation sample",
             f"{train.num_samples} training, {valid.num_samples} validation",
             "more videos, or other shares of the split",
         )
@@ -224,6 +244,7 @@ class _Run:
             best_metrics=progress.best_metrics,
             best_checkpoint=progress.best_checkpoint,
             epochs_run=progress.epoch,
+            thresholds=progress.thresholds,
         )
 
     def _advance(self, report: Callable[[EpochReport], bool]) -> _Ending | None:
@@ -259,27 +280,30 @@ class _Run:
             raise Diverged(f"the validation loss is not finite after epoch {epoch}")
 
         progress.epoch = epoch
-        progress.frames_seen += len(trained.label_C) * self._frames_per_clip
-        metrics = self._metrics(trained, predictions)
+        progress.frames_seen += len(trained.labels) * self._frames_per_clip
+        thresholds = thresholds_of(predictions.labels, predictions.prob_NK)
+        metrics = self._metrics(trained, predictions, thresholds)
         metrics["seconds_eval"] = seconds_eval
         best = is_better(metrics, progress.best_metrics, self._select)
         if best:
             progress.best_epoch, progress.best_metrics = epoch, metrics
-        self._trainer.after_epoch(best)
+            progress.thresholds = thresholds
+            self._save_best(epoch, metrics)
+        if self._trainer.after_epoch(best):
+            self._trainer.restart(self._read_best())
         progress.ending = self._ending(trained, predictions)
-        return EpochReport(epoch, metrics, self._save(epoch, metrics, best), best)
+        return EpochReport(epoch, metrics, self._save(epoch, metrics), best)
 
-    def _metrics(self, trained: EpochResult, predictions: Predictions) -> Metrics:
-        label_N, prob_NK = predictions.label_N, predictions.prob_NK
-        predicted_N, num_classes = prob_NK.argmax(axis=1), prob_NK.shape[1]
+    def _metrics(
+        self, trained: EpochResult, predictions: Predictions, thresholds: Thresholds | None
+    ) -> Metrics:
+        measured = scores(predictions.labels, predictions.prob_NK, thresholds)
+        measured.pop("top5_accuracy", None)
         return {
             "train_loss": trained.loss,
             "train_accuracy": trained.accuracy,
             "valid_loss": predictions.loss,
-            "valid_accuracy": measure.accuracy(label_N, prob_NK),
-            "valid_macro_f1": measure.macro_f1(label_N, predicted_N, num_classes),
-            "valid_macro_recall": measure.macro_recall(label_N, predicted_N, num_classes),
-            "valid_log_loss": measure.log_loss(label_N, prob_NK),
+            **{f"valid_{name}": value for name, value in measured.items()},
             "lr": self._trainer.lr,
             "seconds_data": trained.seconds_data,
             "seconds_step": trained.seconds_step,
@@ -293,11 +317,10 @@ class _Run:
         config, progress = self._config, self._progress
         epoch = progress.epoch
         if config.collapse_after and epoch >= config.collapse_after:
-            seen = measure.macro_recall_spread(
-                trained.label_C, trained.predicted_C, predictions.prob_NK.shape[1]
-            )
+            num_classes = predictions.prob_NK.shape[1]
             # A model that can tell training clips apart only fails to generalise.
-            if seen.is_chance and measure.is_collapsed(predictions.label_N, predictions.prob_NK):
+            untaught = learned_nothing(trained.labels, trained.said, num_classes)
+            if untaught and is_collapsed(predictions.labels, predictions.prob_NK):
                 return "collapsed", f"tells no class from another after epoch {epoch}"
         target = config.stop_at_train_accuracy
         if target is not None and trained.accuracy >= target:
@@ -305,20 +328,24 @@ class _Run:
         waited = epoch - (progress.best_epoch or 0)
         if config.patience and waited >= config.patience:
             return "completed", f"{self._select} has not improved for {waited} epochs"
+        if self._trainer.rounds_over:
+            return "completed", f"all {config.num_rounds} rounds"
         if epoch >= config.epochs:
             return "completed", f"all {config.epochs} epochs"
         return None
 
-    def _save(self, epoch: int, metrics: Metrics, best: bool) -> str | None:
-        """Keep the best weights, in the folder or in memory; return the epoch's checkpoint."""
-        if best:
-            weights = self._trainer.evaluated.state_dict()
-            if self._checkpoints is None:
-                self._best_weights = {name: part.clone() for name, part in weights.items()}
-            else:
-                self._progress.best_checkpoint = self._checkpoints.save_best(
-                    epoch, weights, metrics
-                )
+    def _save_best(self, epoch: int, metrics: Metrics) -> None:
+        """Keep the weights of the epoch that is best so far, in the folder or in memory."""
+        weights = self._trainer.evaluated.state_dict()
+        if self._checkpoints is None:
+            self._best_weights = {name: part.clone() for name, part in weights.items()}
+        else:
+            self._progress.best_checkpoint = self._checkpoints.save_best(
+                epoch, weights, metrics, self._progress.thresholds
+            )
+
+    def _save(self, epoch: int, metrics: Metrics) -> str | None:
+        """Keep what a later attempt resumes from; return the checkpoint's name."""
         if self._checkpoints is None:
             return None
         payload = {
@@ -327,9 +354,14 @@ class _Run:
         }
         return self._checkpoints.save(epoch, payload, metrics)
 
-    def _restore_best(self) -> None:
-        """Put the best epoch's weights, read back and verified, into the model."""
+    def _read_best(self) -> dict[str, torch.Tensor]:
+        """Return the best epoch's weights, read back and verified; empty before there is one."""
         if self._checkpoints and self._progress.best_checkpoint:
-            self._best_weights = self._checkpoints.load_weights(self._progress.best_checkpoint)
-        if self._best_weights:
-            self._trainer.model.load_state_dict(self._best_weights)
+            return self._checkpoints.load_weights(self._progress.best_checkpoint)
+        return self._best_weights
+
+    def _restore_best(self) -> None:
+        """Put the best epoch's weights into the model."""
+        weights = self._read_best()
+        if weights:
+            self._trainer.model.load_state_dict(weights)

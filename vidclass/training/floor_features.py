@@ -3,7 +3,7 @@
 The frames are those of the centred window that single-view arms are scored on, cut to 32 x 32 by
 the study's geometry. Nothing here is learned or downloaded.
 
-Legend: N videos, T frames, F frames of a chunk, H height, W width, C channels, D features,
+Legend: N samples, T frames, F frames of a chunk, H height, W width, C channels, D features,
 M figures of a file.
 """
 
@@ -33,7 +33,7 @@ COLOUR_CELLS = 8
 GRADIENT_CELLS = 4
 NUM_ORIENTATIONS = 8
 NUM_FRAME_FEATURES = COLOUR_CELLS**2 * 3 + GRADIENT_CELLS**2 * NUM_ORIENTATIONS
-CHUNK_VIDEOS = 128  # temporaries of a few tens of MB
+CHUNK_SAMPLES = 128  # temporaries of a few tens of MB
 
 _PIXEL = np.arange(FRAME_SIZE) * GRADIENT_CELLS // FRAME_SIZE
 _CELL_HW = _PIXEL[:, None] * GRADIENT_CELLS + _PIXEL[None, :]
@@ -41,18 +41,18 @@ _CELL_HW = _PIXEL[:, None] * GRADIENT_CELLS + _PIXEL[None, :]
 
 @dataclass(frozen=True)
 class FloorFeatures:
-    """The inputs of all floors, one row a video.
+    """The inputs of all floors, one row a sample.
 
     Args:
-        video_ids: of the rows.
-        metadata_NM: the columns ``METADATA_COLUMNS`` of the manifest.
+        sample_ids: of the rows.
+        metadata_NM: the columns ``METADATA_COLUMNS`` of its video in the manifest.
         middle_ND: features of the window's middle frame.
         mean_ND: mean over the bag's frames.
         deviation_ND: standard deviation over the bag's frames.
         difference_ND: mean absolute difference between one frame of the bag and the next.
     """
 
-    video_ids: list[str]
+    sample_ids: list[str]
     metadata_NM: npt.NDArray[np.float64]
     middle_ND: Float32
     mean_ND: Float32
@@ -100,6 +100,7 @@ def frame_features(frames_FHWC: npt.NDArray[np.uint8]) -> Float32:
 
 def floor_features(
     store: FrameStore,
+    samples: pd.DataFrame,
     manifest: pd.DataFrame,
     window: Window,
     *,
@@ -108,8 +109,9 @@ def floor_features(
     """Compute the inputs of all floors, once for a study and window.
 
     Args:
-        store: holds the frames of all videos of ``manifest``, 32 pixels or more a side.
-        manifest: ``video_id`` and ``METADATA_COLUMNS``; its rows give the order.
+        store: holds the frames of all videos, 32 pixels or more a side.
+        samples: a sample table (:mod:`vidclass.data.samples`), labels apart; it gives the order.
+        manifest: ``video_id`` and ``METADATA_COLUMNS`` of its videos.
         window: the study's.
         geometry: the study's.
 
@@ -120,18 +122,18 @@ def floor_features(
     bag = np.linspace(0, window.num_frames - 1, num_bag).round().astype(int)
     data = ClipDataset(
         store,
-        manifest[["video_id"]].assign(label_id=0, group=""),
+        samples.drop(columns="label_ids", errors="ignore").assign(label_id=0, group=""),
         window=window,
         positions=FramePositions((*bag.tolist(), window.num_frames // 2)),
         input_size=FRAME_SIZE,
         geometry=geometry,
     )
-    num_videos = data.num_samples
+    num_samples, files = data.num_samples, manifest.set_index("video_id")
     middle_ND, mean_ND, deviation_ND, difference_ND = (
-        np.empty((num_videos, NUM_FRAME_FEATURES), dtype=np.float32) for _ in range(4)
+        np.empty((num_samples, NUM_FRAME_FEATURES), dtype=np.float32) for _ in range(4)
     )
-    for start in range(0, num_videos, CHUNK_VIDEOS):
-        rows = np.arange(start, min(start + CHUNK_VIDEOS, num_videos))
+    for start in range(0, num_samples, CHUNK_SAMPLES):
+        rows = np.arange(start, min(start + CHUNK_SAMPLES, num_samples))
         x_BTHWC = data.read(rows, epoch=0, train=False).numpy()
         features = frame_features(x_BTHWC.reshape(-1, FRAME_SIZE, FRAME_SIZE, 3))
         features_BTD = features.reshape(len(rows), num_bag + 1, NUM_FRAME_FEATURES)
@@ -143,8 +145,8 @@ def floor_features(
         steps_BTD = np.abs(np.diff(bag_BTD, axis=1))
         difference_ND[rows] = steps_BTD.mean(axis=1) if num_bag > 1 else 0.0
     return FloorFeatures(
-        video_ids=data.samples.sample_ids,
-        metadata_NM=manifest[list(METADATA_COLUMNS)].to_numpy(dtype=np.float64),
+        sample_ids=data.samples.sample_ids,
+        metadata_NM=files.loc[data.samples.video_ids, list(METADATA_COLUMNS)].to_numpy(np.float64),
         middle_ND=middle_ND,
         mean_ND=mean_ND,
         deviation_ND=deviation_ND,

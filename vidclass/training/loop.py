@@ -12,14 +12,17 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
+from vidclass.data.samples import Labels
 from vidclass.data.sampling import ClipDataset
 from vidclass.data.transforms import BatchTransform
 from vidclass.training.batches import Batch, cut, derived_seed, epoch_order, read_batches
 from vidclass.training.config import TrainConfig
-from vidclass.training.losses import ClipLoss
-from vidclass.training.optimizers import WeightAverage, initialise, make_optimizer
+from vidclass.training.losses import make_loss
+from vidclass.training.multilabel import NO_CHOICE, decide, exact_match
+from vidclass.training.optimizers import WeightAverage, held_parts, initialise, make_optimizer
 from vidclass.training.precision import autocast, resolve_precision, to_device
 from vidclass.training.schedules import Schedule
+from vidclass.training.scoring import probabilities
 
 __all__ = ["Diverged", "EpochResult", "Trainer"]
 
@@ -32,18 +35,28 @@ class Diverged(Exception):
 
 @dataclass(frozen=True)
 class EpochResult:
-    """What one epoch of training gave; predictions are those made while the weights moved."""
+    """What one epoch of training gave; predictions are those made while the weights moved.
 
-    label_C: npt.NDArray[np.int64]
-    predicted_C: npt.NDArray[np.int64]
+    Attributes:
+        labels: of the clips: the class ``label_C``, or ``label_CK`` where several may hold.
+        said: the class ``[C]`` that was said, or the probability of each, ``[C, K]``.
+        loss: mean over the clips.
+        seconds_data: waited for clips.
+        seconds_step: spent on steps.
+    """
+
+    labels: Labels
+    said: npt.NDArray[np.int64] | npt.NDArray[np.float32]
     loss: float
     seconds_data: float
     seconds_step: float
 
     @property
     def accuracy(self) -> float:
-        """Share of the epoch's clips that were classified right."""
-        return float(np.mean(self.label_C == self.predicted_C))
+        """Share of the epoch's clips answered right; of several classes, in all of them."""
+        if self.labels.ndim == 2:
+            return exact_match(self.labels, decide(self.said.astype(np.float32), NO_CHOICE))
+        return float(np.mean(self.labels == self.said))
 
 
 class Trainer:
@@ -82,7 +95,11 @@ class Trainer:
         to_device(model, torch.device("cpu"), torch.contiguous_format)
         initialise(model, config.init)
         to_device(model, device)
-        self._loss = ClipLoss(config, data.labels, num_classes, device)
+        self._loss = make_loss(config, data.labels, num_classes, device)
+        self._several = data.labels.ndim == 2
+        self._parts = held_parts(model)
+        for part in self._parts:
+            part.hold(False)  # the optimizer takes what is ever trained
         self._optimizer = make_optimizer(model, config)
         num_steps = config.epochs * len(cut(self._order(1), config.batch_size))
         self._schedule = Schedule(self._optimizer, config, num_steps)
@@ -98,9 +115,26 @@ class Trainer:
         """Learning rate of the last step."""
         return self._schedule.lr
 
-    def after_epoch(self, improved: bool) -> None:
-        """Let the schedule know whether the selection metric became better."""
-        self._schedule.after_epoch(improved)
+    @property
+    def rounds_over(self) -> bool:
+        """Whether the schedule has ended before its epochs."""
+        return self._schedule.ended
+
+    def after_epoch(self, improved: bool) -> bool:
+        """Tell the schedule whether the selection metric became better.
+
+        Returns:
+            Whether the training is to go on from its best weights, see :meth:`restart`.
+        """
+        fell = self._schedule.after_epoch(improved)
+        return fell and (self._config.schedule == "rounds" or self._config.reload_best)
+
+    def restart(self, weights: dict[str, torch.Tensor]) -> None:
+        """Go on from ``weights`` as a new training would: the optimizer forgets what it saw."""
+        self.model.load_state_dict(weights)
+        if self._average:
+            self._average.restart(weights)
+        self._optimizer.state.clear()
 
     def state_dict(self) -> dict[str, Any]:
         """Return all that :meth:`load_state_dict` needs to go on; random state is in the seed."""
@@ -130,6 +164,7 @@ class Trainer:
         """
         torch.manual_seed(derived_seed(self._seed, epoch, "model"))
         generator = torch.Generator().manual_seed(derived_seed(self._seed, epoch, "augment"))
+        self._hold(epoch)
         self.model.train()
         order_C = self._order(epoch)
         batches = cut(order_C, self._config.batch_size)
@@ -139,27 +174,33 @@ class Trainer:
 
         losses: list[torch.Tensor] = []
         labels: list[torch.Tensor] = []
-        predicted: list[torch.Tensor] = []
+        said: list[torch.Tensor] = []
         seconds_data = 0.0
         started = before = time.perf_counter()
         for step, batch in enumerate(reading, start=1):
             seconds_data += time.perf_counter() - before
-            loss, label_B, predicted_B = self._step(batch, generator)
+            loss, label, answer = self._step(batch, generator)
             losses.append(loss)
-            labels.append(label_B)
-            predicted.append(predicted_B)
+            labels.append(label)
+            said.append(answer)
             if step % check_every == 0 or step == len(batches):
                 _check_finite(losses[-check_every:], epoch, step)
             before = time.perf_counter()
         seconds = time.perf_counter() - started
         size_S = np.array([len(clips_B) for clips_B in batches])
         return EpochResult(
-            label_C=torch.cat(labels).cpu().numpy(),
-            predicted_C=torch.cat(predicted).cpu().numpy(),
+            labels=torch.cat(labels).cpu().numpy(),
+            said=torch.cat(said).cpu().numpy(),
             loss=float(np.average(torch.stack(losses).cpu().numpy(), weights=size_S)),
             seconds_data=seconds_data,
             seconds_step=seconds - seconds_data,
         )
+
+    def _hold(self, epoch: int) -> None:
+        """Keep what started with trained weights as it is in the first epochs, then train it."""
+        if self._config.unfreeze_after:
+            for part in self._parts:
+                part.hold(epoch <= self._config.unfreeze_after)
 
     def _order(self, epoch: int) -> npt.NDArray[np.int64]:
         return epoch_order(
@@ -173,13 +214,13 @@ class Trainer:
     def _step(
         self, batch: Batch, generator: torch.Generator
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Make one optimizer step; return the batch's loss, its labels and predictions ``[B]``.
+        """Make one optimizer step; return the batch's loss, its labels, and what was said of it.
 
         A clip that was mixed of two counts as the one that has the larger share.
         """
         x_BTCHW, y = self._transform.training(
             batch.x_BTHWC.to(self.device, non_blocking=True),
-            batch.y_B.to(self.device, non_blocking=True),
+            batch.y.to(self.device, non_blocking=True),
             generator,
         )
         self._schedule.before_step()
@@ -188,7 +229,7 @@ class Trainer:
         total_weight = self._loss.total_weight(y)
         num_parts = min(self._config.accumulate, max(1, len(y) // 2))
         losses: list[torch.Tensor] = []
-        predicted: list[torch.Tensor] = []
+        logits: list[torch.Tensor] = []
         for x_part, y_part in zip(
             x_BTCHW.tensor_split(num_parts), y.tensor_split(num_parts), strict=True
         ):
@@ -197,14 +238,16 @@ class Trainer:
             loss = self._loss.summed(logits_BK, y_part) / total_weight
             loss.backward()  # type: ignore[no-untyped-call]
             losses.append(loss.detach())
-            predicted.append(logits_BK.detach().argmax(dim=1))
+            logits.append(logits_BK.detach())
         if self._config.clip_norm:
             nn.utils.clip_grad_norm_(self.model.parameters(), self._config.clip_norm)
         self._optimizer.step()
         if self._average:
             self._average.update(self.model)
-        label_B = y if y.dim() == 1 else y.argmax(dim=1)
-        return torch.stack(losses).sum(), label_B, torch.cat(predicted)
+        loss, said_BK = torch.stack(losses).sum(), torch.cat(logits)
+        if self._several:
+            return loss, (y >= NO_CHOICE).float(), probabilities(said_BK, several=True)
+        return loss, y if y.dim() == 1 else y.argmax(dim=1), said_BK.argmax(dim=1)
 
 
 def _check_finite(losses: list[torch.Tensor], epoch: int, step: int) -> None:

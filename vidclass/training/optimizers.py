@@ -1,26 +1,63 @@
 """Optimizers, starts of weights, and their moving average."""
 
 import copy
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import nn
 
+from vidclass.errors import UserError
 from vidclass.training.config import TrainConfig
 
-__all__ = ["WeightAverage", "initialise", "make_optimizer"]
+__all__ = ["Held", "WeightAverage", "held_parts", "initialise", "make_optimizer"]
+
+
+@runtime_checkable
+class Held(Protocol):
+    """A part of a model that started with weights of its own, and can be kept as it is."""
+
+    draws_own_start: bool
+
+    def hold(self, held: bool) -> None:
+        """Keep all of it as it is, or train again what it says is to be trained."""
+
+    def parameters(self, recurse: bool = True) -> Iterator[nn.Parameter]:
+        """Return its weights."""
+
+
+def held_parts(model: nn.Module) -> list[Held]:
+    """Return the parts of ``model`` that can be held; none lies in another."""
+    found = [module for module in model.modules() if isinstance(module, Held)]
+    return [part for part in found if part.draws_own_start]
 
 
 def make_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
     """Return the optimizer of ``config`` over the trainable weights of ``model``.
 
-    Weights of convolutions and dense layers decay; biases and norms (one dimension) do not.
+    Weights of convolutions and dense layers decay; biases and norms (one dimension) do not. What
+    started with trained weights has groups of its own, with ``backbone_lr_factor``.
+
+    Raises:
+        UserError: when the settings speak of such weights and the model has none.
     """
+    parts = held_parts(model)
+    if not parts and (config.backbone_lr_factor != 1.0 or config.unfreeze_after):
+        raise UserError(
+            "backbone_lr_factor and unfreeze_after are for models with a backbone",
+            f"{type(model).__name__} has none",
+            "leave them out, or take a model on a backbone (`vidclass models`)",
+        )
+    backbone = {id(weight) for part in parts for weight in part.parameters()}
     trainable = [weight for weight in model.parameters() if weight.requires_grad]
-    groups: list[dict[str, Any]] = [
-        {"params": [w for w in trainable if w.ndim > 1], "weight_decay": config.weight_decay},
-        {"params": [w for w in trainable if w.ndim <= 1], "weight_decay": 0.0},
-    ]
+    groups: list[dict[str, Any]] = []
+    for inside, factor in ((False, 1.0), (True, config.backbone_lr_factor)):
+        weights = [weight for weight in trainable if (id(weight) in backbone) == inside]
+        for decay, of in (
+            (config.weight_decay, [weight for weight in weights if weight.ndim > 1]),
+            (0.0, [weight for weight in weights if weight.ndim <= 1]),
+        ):
+            groups.append({"params": of, "weight_decay": decay, "lr_factor": factor})
     groups = [group for group in groups if group["params"]]
     lr, momentum, epsilon = config.lr, config.momentum, config.epsilon
     # Fused: one call for all weights, where a loop over them costs a tenth of a small model's step.
@@ -90,6 +127,10 @@ class WeightAverage:
             average.lerp_(weight, 1.0 - decay)
         for kept, buffer in zip(self.model.buffers(), model.buffers(), strict=True):
             kept.copy_(buffer)
+
+    def restart(self, weights: dict[str, torch.Tensor]) -> None:
+        """Go on from ``weights``; the updates so far still count."""
+        self.model.load_state_dict(weights)
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a resumed training needs."""

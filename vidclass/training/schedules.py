@@ -29,8 +29,10 @@ def _one_cycle(step: int, num_steps: int, warmup_share: float, ends: tuple[float
 def lr_share(config: TrainConfig, step: int, num_steps: int) -> float:
     """Return the share of ``config.lr`` that step ``step`` (from 0) of ``num_steps`` uses.
 
-    The drops of the plateau schedule come on top of it.
+    The drops of plateau and rounds come on top of it.
     """
+    if config.schedule == "rounds":
+        return 1.0
     if config.schedule == "one_cycle":
         return _one_cycle(step, num_steps, config.warmup_share, (START_SHARE, 1.0, END_SHARE))
     num_warmup = round(config.warmup_share * num_steps)
@@ -50,13 +52,16 @@ def one_cycle_momentum(config: TrainConfig, step: int, num_steps: int) -> float:
 class Schedule:
     """Sets the learning rate of an optimizer before each of its steps.
 
-    All but the plateau's drops is a pure function of the step, so a training that is stopped early
-    or resumed has had the very rates of one that was not.
+    All but the drops is a pure function of the step, so a training that is stopped early or resumed
+    has had the very rates of one that was not.
 
     Args:
-        optimizer: all of its groups get the same rate.
-        config: schedule, lr, warmup_share and the plateau's fields are used.
+        optimizer: a group gets the rate times its ``lr_factor``, where it has one.
+        config: schedule, lr, warmup_share and the fields of plateau and rounds are used.
         num_steps: optimizer steps of the whole training.
+
+    Attributes:
+        lr: of the last step, without a group's factor.
     """
 
     def __init__(
@@ -68,6 +73,8 @@ class Schedule:
         self._step = 0
         self._drop = 1.0
         self._epochs_without_gain = 0
+        self._epochs_in_round = 0
+        self._round = 1
         self.lr = 0.0
 
     def before_step(self) -> None:
@@ -75,7 +82,7 @@ class Schedule:
         config = self._config
         self.lr = config.lr * self._drop * lr_share(config, self._step, self._num_steps)
         for group in self._optimizer.param_groups:
-            group["lr"] = self.lr
+            group["lr"] = self.lr * group.get("lr_factor", 1.0)
             if config.schedule == "one_cycle":
                 self._set_momentum(group)
         self._step += 1
@@ -87,13 +94,27 @@ class Schedule:
         elif self._config.optimizer == "sgd":
             group["momentum"] = momentum
 
-    def after_epoch(self, improved: bool) -> None:
-        """Drop the rate where the plateau schedule has waited long enough for an improvement."""
+    @property
+    def ended(self) -> bool:
+        """Whether the last round is over."""
+        return self._config.schedule == "rounds" and self._round > self._config.num_rounds
+
+    def after_epoch(self, improved: bool) -> bool:
+        """Drop the rate where plateau or rounds have waited long enough; return whether it fell."""
+        config = self._config
         self._epochs_without_gain = 0 if improved else self._epochs_without_gain + 1
-        waited = self._epochs_without_gain >= self._config.plateau_patience
-        if self._config.schedule == "plateau" and waited:
-            self._drop *= self._config.plateau_factor
-            self._epochs_without_gain = 0
+        self._epochs_in_round += 1
+        falls = self._epochs_without_gain >= config.plateau_patience
+        if config.schedule == "rounds":
+            # Ceiled, so that all rounds together may take all epochs.
+            falls |= self._epochs_in_round >= -(-config.epochs // config.num_rounds)
+        elif config.schedule != "plateau":
+            return False
+        if falls:
+            self._drop *= config.plateau_factor
+            self._epochs_without_gain = self._epochs_in_round = 0
+            self._round += 1
+        return falls
 
     def state_dict(self) -> dict[str, float | int]:
         """Return what a resumed training needs."""
@@ -101,6 +122,8 @@ class Schedule:
             "step": self._step,
             "drop": self._drop,
             "epochs_without_gain": self._epochs_without_gain,
+            "epochs_in_round": self._epochs_in_round,
+            "round": self._round,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -108,3 +131,5 @@ class Schedule:
         self._step = state["step"]
         self._drop = state["drop"]
         self._epochs_without_gain = state["epochs_without_gain"]
+        self._epochs_in_round = state.get("epochs_in_round", 0)  # absent from older checkpoints
+        self._round = state.get("round", 1)

@@ -18,6 +18,7 @@ from vidclass.training import metrics, multilabel
 __all__ = [
     "METRICS_OF_TASK",
     "Metric",
+    "Thresholds",
     "decisions",
     "is_collapsed",
     "learned_nothing",

@@ -1,0 +1,143 @@
+"""What a job reads: the samples of a split of its fold, as the job's model sees them."""
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+
+from vidclass.data.clip_choice import ClipChoice
+from vidclass.data.crops import CropOptions
+from vidclass.data.feature_dataset import FeatureDataset, FeatureTransform
+from vidclass.data.frame_store import FrameStore
+from vidclass.data.manifest import read_manifest
+from vidclass.data.sampling import ClipDataset, FramePositions, Order, Window
+from vidclass.data.subset import share_of_groups
+from vidclass.data.transforms import Augment, BatchTransform
+from vidclass.home import store_folder, studies_folder
+from vidclass.models import model_entry
+from vidclass.sweep.features import feature_source_of, features_of
+from vidclass.sweep.policy import share_of
+
+__all__ = [
+    "Job",
+    "clip_dataset",
+    "device",
+    "input_of",
+    "manifest_of",
+    "order_of",
+    "split_data",
+    "split_table",
+    "store_of",
+    "transform_of",
+]
+
+Job = dict[str, Any]
+
+
+def device() -> torch.device:
+    """Return the accelerator where there is one."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def store_of(job: Job, home: Path) -> FrameStore:
+    """Return the frame store of the job's study, opened once a process."""
+    return _store(store_folder(home) / job["store_key"])
+
+
+@lru_cache(maxsize=2)
+def _store(path: Path) -> FrameStore:
+    return FrameStore.open(path)
+
+
+def manifest_of(job: Job, home: Path) -> pd.DataFrame:
+    """Return the manifest of the job's study."""
+    return _tables(studies_folder(home) / job["study"], job.get("samples"))[0]
+
+
+@lru_cache(maxsize=2)
+def _tables(
+    folder: Path, samples: str | None
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame | None]:
+    return (
+        read_manifest(folder / "manifest.parquet"),
+        pd.read_parquet(folder / "splits.parquet"),
+        None if samples is None else pd.read_parquet(folder / samples),
+    )
+
+
+def split_table(job: Job, home: Path, split: str) -> pd.DataFrame:
+    """Return the sample table of one split of the job's fold."""
+    folder = studies_folder(home) / job["study"]
+    manifest, splits, samples = _tables(folder, job.get("samples"))
+    wanted = splits[(splits["fold"] == job["fold"]) & (splits["split"] == split)]
+    if samples is not None:
+        return samples[samples["video_id"].isin(wanted["video_id"])].reset_index(drop=True)
+    rows = wanted[["video_id"]].merge(manifest, on="video_id")
+    ids = {name: number for number, name in enumerate(job["classes"])}
+    return pd.DataFrame(
+        {"video_id": rows["video_id"], "label_id": rows["label"].map(ids), "group": rows["group"]}
+    )
+
+
+def clip_dataset(
+    job: Job,
+    store: FrameStore,
+    table: pd.DataFrame,
+    *,
+    order: Order,
+) -> ClipDataset:
+    """Return the clips of ``table`` as the job's model sees them."""
+    return ClipDataset(store, table, **_clip_settings(job, order))
+
+
+def _clip_settings(job: Job, order: Order) -> dict[str, Any]:
+    entry = model_entry(job["config"]["model"])
+    window = Window(**job["window"])
+    options = entry.options.model_validate(job["config"]["options"])
+    positions: FramePositions = entry.frame_positions(window.num_frames, options)
+    return {
+        "window": window,
+        "positions": positions,
+        "input_size": job["input_size"],
+        "geometry": job["geometry"],
+        "views": job["views"],
+        "order": order,
+        "seed": job["seed"],
+        "choice": ClipChoice.model_validate(job["sampling"]),
+        "crop": CropOptions.model_validate(job["crop"]),
+        "num_classes": len(job["classes"]),
+    }
+
+
+def transform_of(job: Job) -> BatchTransform:
+    """Return the job's way from uint8 clips to model input."""
+    entry = model_entry(job["config"]["model"])
+    pixels = entry.normalisation(entry.options.model_validate(job["config"]["options"]))
+    augment = Augment.model_validate(job["augment"])
+    return BatchTransform(pixels.mean, pixels.std, augment, job["classes"])
+
+
+def input_of(job: Job) -> BatchTransform:
+    """Return the job's way from what is stored of a clip, frames or features, to model input."""
+    return transform_of(job) if feature_source_of(job) is None else FeatureTransform()
+
+
+def order_of(job: Job) -> Order:
+    """Return the order of frames that the job trains and is scored on."""
+    return "shuffled" if job["variant"] == "shuffled" else "kept"
+
+
+def split_data(job: Job, home: Path, split: str, *, order: Order | None = None) -> ClipDataset:
+    """Return the clips, or features of clips, of one split of the job's fold."""
+    store = store_of(job, home)
+    table = split_table(job, home, split)
+    if split == "train" and (share := share_of(job["variant"])) < 1.0:
+        table = share_of_groups(table, share, seed=job["seed"])
+    order = order or order_of(job)
+    source = feature_source_of(job)
+    if source is None:
+        return clip_dataset(job, store, table, order=order)
+    features, _ = features_of(job, source, store, home, device())
+    return FeatureDataset(store, features, table, **_clip_settings(job, order))
