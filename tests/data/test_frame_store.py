@@ -7,7 +7,13 @@ import pandas as pd
 import pytest
 from pydantic import ValidationError
 
-from vidclass.data.frame_store import FrameStore, StoreOptions, store_key
+from vidclass.data.frame_store import (
+    INDEX_COLUMNS,
+    FrameStore,
+    StoreOptions,
+    store_key,
+    write_store,
+)
 from vidclass.errors import UserError
 
 MANIFEST = pd.DataFrame({"video_id": ["a", "b"], "content_hash": ["1", "2"]})
@@ -26,6 +32,23 @@ def test_key_depends_on_content_and_options_not_on_the_order_of_rows():
     assert len({key, *others}) == 5
 
 
+def test_stores_of_the_first_version_keep_their_keys():
+    assert store_key(MANIFEST, StoreOptions(short_side=64)) == "6e8a660202096e8f0345"
+    assert store_key(MANIFEST, StoreOptions()) == "20bd44196cc27751dcfa"
+
+
+def test_the_part_of_the_file_belongs_to_the_key():
+    parts = [
+        MANIFEST,
+        MANIFEST.assign(start_s=[1.0, np.nan]),
+        MANIFEST.assign(start_s=[2.0, np.nan]),
+        MANIFEST.assign(start_s=[1.0, np.nan], end_s=[4.0, np.nan]),
+    ]
+    assert len({store_key(manifest, StoreOptions()) for manifest in parts}) == 4
+    whole = MANIFEST.assign(start_s=np.nan, end_s=np.nan)
+    assert store_key(whole, StoreOptions()) == store_key(MANIFEST, StoreOptions())
+
+
 @pytest.mark.parametrize(
     "wrong", [{"fps": 5, "stride": 2}, {"short_side": 2}, {"fps": 0}, {"unknown": 1}]
 )
@@ -41,6 +64,17 @@ def test_frames_are_read_only_views_of_each_videos_own_size(make_store):
         (5, 10, 12, 3),
     ]
     assert not store.frames("v1").flags.writeable and not store.frames("v1").flags.owndata
+
+
+def test_a_grey_store_gives_its_channel_three_times_without_a_copy(tmp_path):
+    grey = np.arange(2 * 8 * 16, dtype=np.uint8).reshape(2, 8, 16, 1)
+    (tmp_path / "a.grey").write_bytes(grey.tobytes())
+    row = ("v0", "a.grey", 0, 2, 8, 16, 10.0, grey.nbytes)
+    index = pd.DataFrame([row], columns=list(INDEX_COLUMNS))
+    write_store(tmp_path, index, index, {"options": {"greyscale": True}})
+    frames = FrameStore.open(tmp_path).frames("v0")
+    np.testing.assert_array_equal(frames, grey.repeat(3, axis=3))
+    assert frames.strides[3] == 0
 
 
 def test_a_pickled_store_opens_again_by_its_path(make_store):

@@ -1,18 +1,22 @@
 """Jobs that write shards, and what is left when one dies."""
 
 import errno
+import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import numpy as np
+import psutil
 import pytest
 
 from vidclass.data import shards
+from vidclass.data.as_stored import read_as_stored
 from vidclass.data.decode import DecodeError, FrameChoice, decode
-from vidclass.data.frame_store import StoreOptions
+from vidclass.data.frame_store import INDEX_COLUMNS, FrameStore, StoreOptions, write_store
 from vidclass.data.isolated import decode_isolated
 from vidclass.data.shards import (
     NO_SPACE,
@@ -63,6 +67,54 @@ def test_shards_hold_what_the_decoder_gives(folder, videos, shard_bytes, num_sha
     assert not list(folder.glob("*.current"))
 
 
+@pytest.mark.parametrize(
+    ("options", "kind"),
+    [
+        ({"greyscale": True}, "grey"),
+        ({"format": "jpeg"}, "jpeg"),
+        ({"format": "jpeg", "quality": 70, "greyscale": True}, "jpeg"),
+        ({"lighting": "mean_std", "stride": 2}, "rgb"),
+        ({"masks": [{"left": 0, "top": 0, "right": 0.5, "bottom": 0.5}], "format": "jpeg"}, "jpeg"),
+    ],
+)
+@pytest.mark.parametrize("shard_bytes", [2**28, 4_000])
+def test_a_store_gives_what_reading_the_file_as_stored_gives(
+    folder, videos, options, kind, shard_bytes
+):
+    chosen = StoreOptions.model_validate(options)
+    rows = decode_job(job_of(folder, videos, chosen, shard_bytes=shard_bytes))
+    assert rows["status"].tolist() == ["ok", "ok", "quarantined", "ok", "ok"]
+    index = rows.loc[rows["shard"].notna(), list(INDEX_COLUMNS)]
+    assert {shard.rsplit(".")[-1] for shard in index["shard"]} == {kind}
+    write_store(folder, index, rows, {"options": chosen.model_dump(mode="json")})
+    store = FrameStore.open(folder)
+    for n in (0, 1, 3, 4):
+        expected, fps = read_as_stored(videos[n], chosen)
+        np.testing.assert_array_equal(store.frames(f"{n}.mp4")[:], expected)
+        assert store.rows([f"{n}.mp4"])["fps"][0] == fps
+    assert finished_rows(folder)["num_bytes"].sum() == sum(
+        path.stat().st_size for path in folder.glob(f"*.{kind}")
+    )
+
+
+def test_parts_of_one_file_are_videos_of_their_own(folder, tmp_path, write_video):
+    path = str(write_video(tmp_path / "long.mp4", num_frames=30))
+    parts = [("early", None, 1.0), ("late", 1.0, 2.5), ("gone", 5.0, 6.0)]
+    videos = [Source(name, path, start_s, end_s) for name, start_s, end_s in parts]
+    rows = decode_job(Job(folder, videos, StoreOptions())).set_index("video_id")
+    frames = decode(path)[0]
+    np.testing.assert_array_equal(stored(folder, rows.loc["early"]), frames[:10])
+    np.testing.assert_array_equal(stored(folder, rows.loc["late"]), frames[10:25])
+    assert rows.loc["late", ["file_num_frames", "file_duration_s"]].tolist() == [15, 1.5]
+    assert "lies behind the last frame" in rows.loc["gone", "reason"]
+
+
+def test_a_mask_that_has_no_room_in_a_file_quarantines_it(folder, videos):
+    mask = {"left": 40, "top": 0, "right": 50, "bottom": 9, "unit": "pixels"}
+    rows = decode_job(job_of(folder, videos, StoreOptions.model_validate({"masks": [mask]})))
+    assert "outside the frames of this file, which are 32 x 32" in rows["reason"][0]
+
+
 def test_torn_shards_are_not_finished(folder, videos):
     decode_job(job_of(folder, videos, shard_bytes=10_000))
     shard = sorted(folder.glob("*000.rgb"))[0]
@@ -107,6 +159,60 @@ def test_a_video_whose_process_died_is_decoded_apart(folder, tmp_path, write_vid
     assert rows["status"].tolist() == ["ok", "ok"] and rows["T"].tolist() == [12, 500]
     np.testing.assert_array_equal(stored(folder, rows.iloc[1])[::100], decode(large)[0][::100])
     assert collect_suspects(folder) == 1
+
+
+def test_a_decoder_that_dies_even_apart_quarantines_only_its_file(folder, videos):
+    """The end of a file that kills every process which reads it, as the next job finds it."""
+    job = job_of(folder, videos)
+    (folder / f"{job.name}.current").write_text(json.dumps("1.mp4"))
+    rows = []
+    worker = threading.Thread(target=lambda: rows.append(decode_job(job)))
+    worker.start()
+    deadline = time.monotonic() + 60
+    while not (apart := [p for p in psutil.Process().children() if "isolated" in str(p.cmdline())]):
+        assert time.monotonic() < deadline and worker.is_alive()
+        time.sleep(0.01)
+    apart[0].send_signal(signal.SIGSEGV)
+    worker.join(60)
+    table = rows[0].set_index("video_id")
+    assert table["status"].to_dict() == {
+        "0.mp4": "ok",
+        "1.mp4": "quarantined",
+        "2.mp4": "quarantined",
+        "3.mp4": "ok",
+        "4.mp4": "ok",
+    }
+    assert table.loc["1.mp4", "reason"] == "the decoder crashed (SIGSEGV)"
+    assert not list(folder.glob("*.isolated"))
+
+
+def test_any_name_may_be_a_suspect(folder, tmp_path, write_video):
+    name = "two\nlines Größe .mp4 "
+    path = str(write_video(tmp_path / "a.mp4").rename(tmp_path / name))
+    job = Job(folder, [Source(name, path)], StoreOptions())
+    (folder / f"{job.name}.current").write_text(json.dumps(name))
+    rows = decode_job(job)
+    assert rows[["video_id", "status", "reader"]].values.tolist() == [[name, "ok", "pyav, apart"]]
+
+
+def test_files_that_vanish_or_may_not_be_read_are_quarantined_with_their_reason(folder, videos):
+    if os.geteuid() != 0:
+        pytest.skip("needs root, to become somebody who may not read a file")
+    decode(videos[0])  # imports what is imported when it is first used
+    os.remove(videos[0])
+    os.chmod(videos[1], 0)
+    for path in (*folder.parents[:2], folder):
+        path.chmod(0o777)
+    parents = [path for path in folder.parents if path.stat().st_mode & 0o001 == 0]
+    for path in parents:
+        path.chmod(path.stat().st_mode | 0o011)
+    os.seteuid(65534)
+    try:
+        rows = decode_job(job_of(folder, videos))
+    finally:
+        os.seteuid(0)
+    assert rows["status"].tolist() == ["quarantined"] * 3 + ["ok"] * 2
+    assert "No such file" in rows["reason"][0] and "Permission denied" in rows["reason"][1]
 
 
 def test_a_stalled_decoder_ends_its_process_and_its_video_is_known(folder, tmp_path, write_video):
