@@ -3,7 +3,7 @@
 import pytest
 
 from vidclass.errors import UserErrors
-from vidclass.sweep.arm_data import arm_data_fields, footage_lines
+from vidclass.sweep.arm_data import arm_data_fields, class_mistakes, footage_lines
 from vidclass.sweep.engine import job_data
 from vidclass.sweep.load import parse_study, trial_config
 from vidclass.sweep.points import distributions
@@ -90,6 +90,12 @@ def test_what_is_scored_and_stored_is_the_same_for_all_arms() -> None:
     names = arm_data_fields()
     assert "data.sampling.kind" in names and "data.geometry" in names
     assert not any("views" in name or ".test" in name or "store" in name for name in names)
+
+
+def test_pairs_of_an_unknown_class_are_named_for_study_and_arms() -> None:
+    spec = study("{data.augment.reverse_pairs: [[sit, stnd]]}")
+    assert not class_mistakes(spec, ["sit", "stnd"])
+    assert "stnd" in str(class_mistakes(spec, ["sit", "stand"])[0])
 
 
 def test_arms_that_see_other_footage_are_named() -> None:

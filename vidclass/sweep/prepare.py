@@ -11,13 +11,15 @@ import pandas as pd
 from vidclass.data.frame_label_check import refuse_mismatches
 from vidclass.data.frame_store import FrameStore
 from vidclass.data.leakage import find_leaks
-from vidclass.data.manifest import published_columns, usable, write_manifest
+from vidclass.data.manifest import Dataset, published_columns, usable, write_manifest
 from vidclass.data.near_duplicates import stored_copies
 from vidclass.data.pipeline import Progress, prepare
 from vidclass.data.readers import is_made, read_dataset
+from vidclass.data.sample_table import SEPARATOR
 from vidclass.data.splits import DEPLOY_FOLD, split_hash
-from vidclass.errors import UserError
+from vidclass.errors import UserError, raise_collected
 from vidclass.home import store_folder, write_aside
+from vidclass.sweep.arm_data import class_mistakes
 from vidclass.sweep.division import chosen_videos, divide, given_splits
 from vidclass.sweep.engine import Engine
 from vidclass.sweep.spec import DataSpec
@@ -44,7 +46,8 @@ def prepare_data(engine: Engine, progress: Callable[[Progress], None]) -> None:
     Raises:
         UserError: when too many videos are unreadable, or the videos are no longer those that the
             study began with.
-        UserErrors: for mistakes in the folder of videos or in the split.
+        UserErrors: for mistakes in the folder of videos or in the split, and for pairs of an
+            augmentation that name a class there is not.
     """
     store = store_folder(engine.home) / engine.state.data.get("store_key", "none")
     if engine.state.data and (store / "store.json").exists():
@@ -63,6 +66,7 @@ def prepare_data(engine: Engine, progress: Callable[[Progress], None]) -> None:
     made = time.time()
     given = given_splits(dataset, data)
     dataset = chosen_videos(dataset, data)
+    raise_collected(class_mistakes(engine.spec, _class_names(dataset)))
     prepared = prepare(dataset, data.store, engine.home, progress)
     manifest = prepared.manifest
     _check_quarantine(manifest, data.quarantine_limit)
@@ -93,6 +97,14 @@ def prepare_data(engine: Engine, progress: Callable[[Progress], None]) -> None:
         manifest="manifest.parquet",
         splits="splits.parquet",
     )
+
+
+def _class_names(dataset: Dataset) -> list[str]:
+    """Return the classes that the data set names, before a video is opened."""
+    tables = [dataset.manifest] + ([] if dataset.annotations is None else [dataset.annotations])
+    labels = {str(label) for table in tables for label in table["label"].dropna()}
+    named = {name.strip() for label in labels for name in label.split(SEPARATOR)}
+    return sorted(labels | named | set(dataset.class_names or ()))
 
 
 def _making(progress: Callable[[Progress], None]) -> Callable[[str, int, int], None]:
