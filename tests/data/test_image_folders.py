@@ -36,9 +36,9 @@ def test_frames_come_in_the_order_of_their_numbers(folder):
 
 @given(st.lists(st.text("ab019²٣", min_size=1, max_size=6), unique=True))
 def test_any_names_have_an_order(names):
-    from vidclass.data.image_folders import _natural
+    from vidclass.data.image_folders import natural
 
-    assert sorted(names, key=_natural) == sorted(reversed(names), key=_natural)
+    assert sorted(names, key=natural) == sorted(reversed(names), key=natural)
 
 
 def test_the_rate_is_written_beside_the_frames(folder):

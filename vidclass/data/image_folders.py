@@ -21,6 +21,7 @@ __all__ = [
     "decode_images",
     "image_names",
     "images_fps",
+    "natural",
     "probe_images",
 ]
 
@@ -37,10 +38,11 @@ def image_names(folder: Path) -> list[str]:
         OSError: when the folder cannot be listed.
     """
     names = [path.name for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES]
-    return sorted((name for name in names if not name.startswith(".")), key=_natural)
+    return sorted((name for name in names if not name.startswith(".")), key=natural)
 
 
-def _natural(name: str) -> tuple[list[tuple[int, str]], str]:
+def natural(name: str) -> tuple[list[tuple[int, str]], str]:
+    """Return what to sort names by so that ``frame2`` comes before ``frame10``."""
     parts = re.split(r"([0-9]+)", name)
     # Every other part is a number, since the expression has a group.
     return [(int(part), "") if n % 2 else (0, part) for n, part in enumerate(parts)], name

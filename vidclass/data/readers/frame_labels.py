@@ -34,7 +34,14 @@ from vidclass.data.readers.walk import VIDEO_SUFFIXES, walk
 from vidclass.data.tables import place
 from vidclass.errors import UserError, UserErrors, raise_collected
 
-__all__ = ["FRAME_COLUMNS", "FRAME_LABELS", "frame_numbers", "read_frame_rows"]
+__all__ = [
+    "FRAME_COLUMNS",
+    "FRAME_LABELS",
+    "find_videos_and_images",
+    "frame_numbers",
+    "frame_runs",
+    "read_frame_rows",
+]
 
 FRAME_LABELS = "labels.csv"
 FRAME_COLUMNS = ("video", "frame", "label")
@@ -60,7 +67,9 @@ def _read_frame_labels(request: ReadRequest) -> Dataset:
     csv = request.path if request.path.is_file() else request.path / FRAME_LABELS
     errors: list[UserError] = []
     root = csv.parent
-    videos = AnnotatedVideos(root, _find(root, errors), request.group_pattern, errors)
+    videos = AnnotatedVideos(
+        root, find_videos_and_images(root, errors), request.group_pattern, errors
+    )
     rows = read_frame_rows(csv, errors)
     if rows is None:
         raise UserErrors(errors)
@@ -84,8 +93,12 @@ def _read_frame_labels(request: ReadRequest) -> Dataset:
     return dataset
 
 
-def _find(root: Path, errors: list[UserError]) -> list[str]:
-    """Return the folders of images and the video files below ``root``."""
+def find_videos_and_images(root: Path, errors: list[UserError]) -> list[str]:
+    """Return the folders of images and the video files below ``root``.
+
+    Raises:
+        UserError: when there are none.
+    """
     found = set()
     for name in walk(root, errors):
         suffix = posixpath.splitext(name)[1].lower()
@@ -163,6 +176,21 @@ def _intervals(
         return pd.DataFrame(columns=["video_id", "start_s", "end_s", "label"])
     known = [n for n in numbers if n is not None]
     total = len(names) if names is not None else max(known, default=-1) + 1
+    return frame_runs(rows, numbers, total, fps, csv).assign(video_id=rows["video_id"].iloc[0])
+
+
+def frame_runs(
+    rows: pd.DataFrame, numbers: Sequence[int | None], total: int, fps: float, csv: Path
+) -> pd.DataFrame:
+    """Return the labels of the frames of one video as intervals, with the line each begins on.
+
+    Args:
+        rows: column ``label``; the index is the line in ``csv``.
+        numbers: the frame of each row; None is left out.
+        total: frames of the video.
+        fps: frames a second.
+        csv: the table.
+    """
     classes = sorted(rows["label"].dropna().unique()) or [""]  # none: all frames are unlabelled
     column_of = {label: column for column, label in enumerate(classes)}
     present: Present = np.full((total, len(classes)), UNLABELLED, dtype=np.int8)
@@ -176,13 +204,11 @@ def _intervals(
             present[number, column_of[label]] = 1
     table = frames_to_intervals(present, fps, classes, between=True)
     firsts = np.ceil(table["start_s"].to_numpy() * fps - 0.25).astype(int).tolist()
-    first_lines = [
-        line_of.get((first, label)) for first, label in zip(firsts, table["label"], strict=True)
-    ]
+    lines = [line_of.get((n, label)) for n, label in zip(firsts, table["label"], strict=True)]
     table[SOURCE_COLUMN] = [
-        "frames without a row" if line is None else place(csv, line) for line in first_lines
+        "frames without a row" if line is None else place(csv, line) for line in lines
     ]
-    return table.assign(video_id=rows["video_id"].iloc[0])
+    return table
 
 
 def _named(
