@@ -17,7 +17,7 @@ import vidclass
 
 FIXED_CORE = {"ray", "torch", "torchvision", "decord", "optuna", "pandas", "pyarrow", "mlflow"}
 
-IMPORT_NAMES = {"PyYAML": "yaml", "scikit-learn": "sklearn"}
+IMPORT_NAMES = {"PyYAML": "yaml", "pillow": "PIL", "scikit-learn": "sklearn"}
 
 
 @pytest.fixture(scope="module")
