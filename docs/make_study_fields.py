@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from annotated_types import Ge, Gt, Le, Lt
 from pydantic import BaseModel
 
-from vidclass.data.frame_store import StoreOptions
+from vidclass.data.store_options import Mask, StoreOptions
 from vidclass.data.transforms import Augment
 from vidclass.sweep import spec
 from vidclass.training.config import TrainConfig
@@ -27,6 +27,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "The file": spec.StudySpec,
     "data": spec.DataSpec,
     "data.store": StoreOptions,
+    "data.store.masks": Mask,
     "data.window": spec.WindowSpec,
     "data.augment": Augment,
     "data.split": spec.SplitSpec,
@@ -42,6 +43,8 @@ SECTIONS: dict[str, type[BaseModel]] = {
 
 NOTES = {
     "The file": "Only `study` and `arms` must be there.",
+    "data.store.masks": "A list of rectangles that no model may see, such as a burnt-in clock: "
+    "`masks: [{left: 0, top: 0.9, right: 0.3, bottom: 1}]`. See [store.md](store.md).",
     "train": "Any of these may also stand in the `fixed` or `search` of an arm. `budget.epochs` "
     "sets `epochs`.",
     "arms": "A list. `fixed` and `search` take options of the model (`vidclass models show "
@@ -138,7 +141,7 @@ def told_default(model: type[BaseModel], name: str) -> str:
     value = field.get_default(call_default_factory=True)
     if isinstance(value, BaseModel):
         return "see below"
-    if value in ({}, ""):
+    if value in ({}, "", ()):
         return "empty"
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
