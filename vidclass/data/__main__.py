@@ -5,12 +5,14 @@ from types import ModuleType
 import typer
 
 from vidclass.cli import run_app
-from vidclass.data.commands import check, index, make, preview
+from vidclass.data.commands import check, fetch, index, make, prepare, preview
 
 VERBS: dict[str, ModuleType] = {
+    "fetch": fetch,
     "index": index,
     "check": check,
     "make": make,
+    "prepare": prepare,
     "preview": preview,
 }
 """Each verb's module has ``command`` and ``EXAMPLE``, see :mod:`vidclass.data.commands`."""

@@ -1,6 +1,7 @@
 """Checksums: ``sha256:HEX`` or ``md5:HEX``, and lists of them as ``sha256sum`` writes them."""
 
 import hashlib
+import posixpath
 import re
 from pathlib import Path
 
@@ -37,7 +38,7 @@ def check_file(path: Path, checksum: str, told_as: str) -> None:
 
 
 def read_checksums(path: Path) -> dict[str, str]:
-    """Return the checksum of each file name in a list; md5 or sha256 by their length.
+    """Return the checksum of each file in a list, by its path; md5 or sha256 by their length.
 
     Raises:
         UserErrors: for lines that are none.
@@ -51,7 +52,7 @@ def read_checksums(path: Path) -> dict[str, str]:
         if match is None or kind is None:
             wrong.append(Mistake(line, text))
         else:
-            found[match["name"].rsplit("/", 1)[-1]] = f"{kind}:{match['hex'].lower()}"
+            found[posixpath.normpath(match["name"])] = f"{kind}:{match['hex'].lower()}"
     errors += told_lines(
         "a line of a list of checksums is HEX and a file name", path, wrong, "sha256sum FILE"
     )

@@ -35,7 +35,7 @@ class Fetch:
         name: key of ``PUBLISHED``.
         folder: that the data set goes into.
         source: address of the folder with its files; None for the makers'.
-        checksums: by file name, before those that are known.
+        checksums: by file name, or by folder and name; before those that are known.
         splits: of a data set in many archives, those to take.
         parts: archives of each of these; None for all.
         keep_archives: whether what was unpacked is kept.
@@ -77,8 +77,8 @@ def fetch(wanted: Fetch) -> PublishedSet:
                 name = posixpath.basename(urlsplit(address).path)
                 _bring(wanted, address, Piece(name, into=listed.into))
         archives = wanted.folder / ARCHIVES
-        if archives.is_dir() and not any(archives.iterdir()):
-            archives.rmdir()
+        if not any(path.is_file() for path in archives.rglob("*")):
+            shutil.rmtree(archives, ignore_errors=True)
     except OSError as error:
         raise UserError(
             "the folder to fetch into can be written",
@@ -144,8 +144,8 @@ def _bring(wanted: Fetch, url: str, piece: Piece) -> None:
     if key in notes:
         wanted.say(f"{piece.name}: done before")
         return
-    archive = wanted.folder / ARCHIVES / piece.name
-    checksum = wanted.checksums.get(piece.name, piece.checksum)
+    archive = wanted.folder / ARCHIVES / key  # splits call their archives alike
+    checksum = wanted.checksums.get(key) or wanted.checksums.get(piece.name) or piece.checksum
     if archive.exists():
         wanted.say(f"{piece.name}: taken from {archive.parent}")
         if checksum is not None:
