@@ -15,6 +15,8 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from annotated_types import Ge, Gt, Le, Lt
 from pydantic import BaseModel
 
+from vidclass.data.clip_choice import ClipChoice
+from vidclass.data.crops import CropOptions
 from vidclass.data.store_options import Mask, StoreOptions
 from vidclass.data.transforms import Augment
 from vidclass.sweep import spec
@@ -29,6 +31,8 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "data.store": StoreOptions,
     "data.store.masks": Mask,
     "data.window": spec.WindowSpec,
+    "data.sampling": ClipChoice,
+    "data.crop": CropOptions,
     "data.augment": Augment,
     "data.split": spec.SplitSpec,
     "train": TrainConfig,
@@ -48,7 +52,9 @@ NOTES = {
     "train": "Any of these may also stand in the `fixed` or `search` of an arm. `budget.epochs` "
     "sets `epochs`.",
     "arms": "A list. `fixed` and `search` take options of the model (`vidclass models show "
-    "slow_fusion`) and the fields of `train`.",
+    "slow_fusion`), the fields of `train`, and those of `data.window`, `data.sampling`, "
+    "`data.crop` (but `test`), `data.augment`, `data.input_size` and `data.geometry` by their full "
+    "names: `data.sampling.kind: segment`.",
     "A searched range": "A value under `search` is a list to choose from, or a range: "
     "`lr: {low: 1.0e-3, high: 4.0e-3, log: true}`.",
 }
