@@ -193,9 +193,9 @@ def _class_names(
             continue
         text = read_text(path, errors)
         try:
-            numbers = json.loads(text or "{}")
+            numbers = dict(json.loads(text or "{}").items())
             names += sorted(numbers, key=lambda name: int(numbers[name]))
-        except (ValueError, TypeError, KeyError, RecursionError) as error:
+        except (ValueError, TypeError, AttributeError, RecursionError) as error:
             line = error.lineno if isinstance(error, json.JSONDecodeError) else 1
             rule = f"{path.name} is a JSON object from class to number"
             errors.append(UserError(rule, f"{place(path, line)}: {error}", "as published"))

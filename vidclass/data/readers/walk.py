@@ -83,6 +83,10 @@ def find_videos(root: Path, errors: list[UserError]) -> list[str]:
     images = {posixpath.dirname(name) for name in present if _suffix(name) in IMAGE_SUFFIXES}
     with_videos = {above for name in files for above in _folders_above(name)}
     videos = sorted([*files, *(images - with_videos - {""})])
+    strange = [name for name in videos if not name.isascii() and _is_surrogate(name)]
+    if strange:
+        errors.append(_no_text(root, strange))
+        videos = sorted(set(videos) - set(strange))
     if not videos and not errors:
         kinds = sorted({posixpath.splitext(name)[1] or name for name in present})
         raise UserError(
@@ -91,6 +95,18 @@ def find_videos(root: Path, errors: list[UserError]) -> list[str]:
             "one subfolder a class with videos in it (" + ", ".join(sorted(VIDEO_SUFFIXES)) + ")",
         )
     return videos
+
+
+def _no_text(root: Path, names: list[str]) -> UserError:
+    """Return the error that names are bytes of an older encoding, which no table can hold."""
+    first = names[0].encode("utf-8", "backslashreplace").decode()
+    more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+    rule = "videos and their folders have names that are text in UTF-8"
+    return UserError(rule, f"{root}: {first}{more}", "rename them, for example with convmv")
+
+
+def _is_surrogate(name: str) -> bool:
+    return any("\ud800" <= letter <= "\udfff" for letter in name)
 
 
 def _suffix(name: str) -> str:
