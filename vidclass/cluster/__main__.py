@@ -31,5 +31,24 @@ def check(file: Path = FILE) -> None:
     typer.echo(f"{file}: nothing found; `ray up {file}` may be run")
 
 
+@app.command(epilog="Example: vidclass cluster up cluster/onprem.yaml")
+def up(
+    file: Path = FILE,
+    wait_s: float = typer.Option(300, help="How long to wait for the workers, seconds."),
+) -> None:
+    """Check the file, run `ray up`, wait for the workers that it always wants."""
+    from vidclass.cluster.launch import bring_up
+
+    bring_up(file, typer.echo, wait_s=wait_s)
+
+
+@app.command(epilog="Example: vidclass cluster down cluster/onprem.yaml")
+def down(file: Path = FILE) -> None:
+    """End Ray on workers of your own, then run `ray down`."""
+    from vidclass.cluster.launch import take_down
+
+    take_down(file, typer.echo)
+
+
 if __name__ == "__main__":
     run_app(app)
