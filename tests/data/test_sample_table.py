@@ -8,9 +8,15 @@ import pytest
 
 from vidclass.data.annotations import new_annotations
 from vidclass.data.manifest import Dataset, new_manifest
-from vidclass.data.sample_table import Labelling, Windows, labelled, make_samples
+from vidclass.data.sample_table import (
+    Labelling,
+    Windows,
+    labelled,
+    make_samples,
+    select_labelled,
+)
 from vidclass.data.splits import make_splits
-from vidclass.errors import UserError
+from vidclass.errors import UserError, UserErrors
 
 STORED = pd.DataFrame({"video_id": list("abcd"), "T": 20, "fps": 10.0})
 
@@ -135,3 +141,41 @@ def test_groups_are_divided_by_all_classes_that_they_show():
     assert placed.groupby("group")["split"].nunique().max() == 1
     rare = placed[placed["label"].str.contains("c")]["split"].value_counts()
     assert set(rare.index) == {"train", "valid", "test"}
+
+
+def test_some_classes_and_a_share_of_videos_of_several():
+    data = dataset(["run;turn", "sit", "run", "sit;turn"])
+    how = Labelling("multilabel")
+    part = select_labelled(data, how, classes=["turn", "run"], share=None, seed=0)
+    assert part.manifest.set_index("video_id")["label"].to_dict() == {
+        "a": "run;turn",
+        "c": "run",
+        "d": "turn",
+    }
+    found = labelled(part.manifest, part, how)
+    assert found.classes == ["run", "turn"]
+    half = select_labelled(data, how, classes=None, share=0.5, seed=0)
+    assert 0 < len(half.manifest) < 4
+    with pytest.raises(UserErrors, match="did you mean turn"):
+        select_labelled(data, how, classes=["turm", "run"], share=None, seed=0)
+
+
+@pytest.mark.parametrize(
+    ("task", "expected"),
+    [
+        ("multilabel", {"a": [(0,), ()], "c": [(1,), ()]}),
+        ("multiclass", {"a": [0], "c": [1]}),
+    ],
+)
+def test_labels_of_other_classes_go(task, expected):
+    rows = intervals(
+        ("a", 0, 1, "run"), ("a", 1, 2, "turn"), ("b", 0, 2, "turn"), ("c", 0, 1, "sit")
+    )
+    data = dataset(annotations=rows)
+    windows = Windows(length_frames=10, stride_frames=10)
+    how = Labelling(task, windows)
+    part = select_labelled(data, how, classes=["run", "sit"], share=None, seed=0)
+    samples = make_samples(labelled(part.manifest, part, how), STORED, how)
+    which = "label_ids" if task == "multilabel" else "label_id"
+    shown = {video: rows[which].tolist() for video, rows in samples.groupby("video_id")}
+    assert shown == expected

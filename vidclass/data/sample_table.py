@@ -8,7 +8,7 @@ Legend: K classes.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import pandas as pd
@@ -16,10 +16,20 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from vidclass.data.annotations import Task, choose_annotations, class_names_of
 from vidclass.data.manifest import STATUS_OK, Dataset, usable
+from vidclass.data.selection import chosen_classes
+from vidclass.data.subset import share_of_groups
 from vidclass.data.windows import LabelFrom, window_table
 from vidclass.errors import UserError
 
-__all__ = ["SEPARATOR", "Labelled", "Labelling", "Windows", "labelled", "make_samples"]
+__all__ = [
+    "SEPARATOR",
+    "Labelled",
+    "Labelling",
+    "Windows",
+    "labelled",
+    "make_samples",
+    "select_labelled",
+]
 
 SEPARATOR = ";"
 """Between the classes of a video in a table; alone it says that the video shows none of them."""
@@ -69,6 +79,11 @@ class Labelling(NamedTuple):
     windows: Windows | None = None
     annotator: str | None = None
     subject: str | None = None
+
+    @property
+    def several(self) -> bool:
+        """Whether a video may show several classes."""
+        return self.task == "multilabel" or self.windows is not None
 
 
 @dataclass(frozen=True)
@@ -147,6 +162,51 @@ def _several(videos: pd.DataFrame) -> pd.DataFrame:
     shown = videos[["video_id"]].assign(label=videos["label"].str.split(SEPARATOR))
     shown = shown.explode("label").assign(label=lambda rows: rows["label"].str.strip())
     return shown[shown["label"] != ""].drop_duplicates(ignore_index=True)
+
+
+def select_labelled(
+    dataset: Dataset,
+    labelling: Labelling,
+    *,
+    classes: Sequence[str] | int | None,
+    share: float | None,
+    seed: int,
+) -> Dataset:
+    """Return a part of a data set that shows several classes: some of them, a share of its groups.
+
+    Videos that show none of the chosen classes are left out, and so are the labels of others.
+
+    Args:
+        dataset: labelled by intervals, or by several classes a video.
+        labelling: how labels are read.
+        classes: names, or how many classes to draw; None is all.
+        share: of the groups of each class, whole ones; None is all.
+        seed: of both draws.
+
+    Raises:
+        UserError: as :func:`labelled`.
+        UserErrors: for classes that the data set does not have.
+    """
+    found = labelled(dataset.manifest, dataset, labelling)
+    kept, shown, videos = found.classes, found.shown, found.videos
+    if classes is not None:
+        chosen = chosen_classes(sorted(kept), classes, seed)
+        kept = [name for name in kept if name in chosen]
+        shown = shown[shown["label"].isin(kept)]
+        videos = videos[videos["video_id"].isin(shown["video_id"])]
+    names = shown.groupby("video_id")["label"].agg(list)
+    if share is not None:
+        shows = [tuple(map(kept.index, names.get(video, []))) for video in videos["video_id"]]
+        held = videos.assign(label_ids=pd.Series(shows, index=videos.index, dtype=object))
+        videos = share_of_groups(held, share, seed=seed).drop(columns="label_ids")
+    annotations = found.annotations
+    if annotations is None:
+        texts = [SEPARATOR.join(names.get(v, [])) or SEPARATOR for v in videos["video_id"]]
+        videos = videos.assign(label=texts)
+    else:
+        is_kept = annotations["label"].isna() | annotations["label"].isin(kept)
+        annotations = annotations[is_kept & annotations["video_id"].isin(videos["video_id"])]
+    return replace(dataset, manifest=videos, annotations=annotations, class_names=tuple(kept))
 
 
 def make_samples(

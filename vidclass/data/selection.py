@@ -9,7 +9,7 @@ import pandas as pd
 from vidclass.data.subset import share_of_groups
 from vidclass.errors import UserError, raise_collected
 
-__all__ = ["select_videos"]
+__all__ = ["chosen_classes", "select_videos"]
 
 
 def select_videos(
@@ -38,7 +38,9 @@ def select_videos(
         return manifest
     kept = manifest[manifest["label"].notna()]
     if classes is not None:
-        kept = kept[kept["label"].isin(_chosen(sorted(kept["label"].unique()), classes, seed))]
+        kept = kept[
+            kept["label"].isin(chosen_classes(sorted(kept["label"].unique()), classes, seed))
+        ]
     if share is not None:
         if not 0 < share <= 1:
             raise UserError("a share of the videos is above 0 and at most 1", share, "share: 0.25")
@@ -48,7 +50,13 @@ def select_videos(
     return kept.reset_index(drop=True)
 
 
-def _chosen(known: list[str], classes: Sequence[str] | int, seed: int) -> list[str]:
+def chosen_classes(known: list[str], classes: Sequence[str] | int, seed: int) -> list[str]:
+    """Return the classes of that name, or so many of those ``known``, drawn.
+
+    Raises:
+        UserError: for a number outside 2 and that of the data set.
+        UserErrors: for names that the data set does not have, or fewer than two.
+    """
     if isinstance(classes, int):
         if not 2 <= classes <= len(known):
             raise UserError(

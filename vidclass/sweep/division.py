@@ -9,6 +9,7 @@ from vidclass.data.groups import hold_out_by
 from vidclass.data.leakage import check_leakage
 from vidclass.data.manifest import Dataset
 from vidclass.data.published_splits import divide_videos
+from vidclass.data.sample_table import select_labelled
 from vidclass.data.selection import select_videos
 from vidclass.data.split_file import completed, read_split_file
 from vidclass.data.splits import DEPLOY_FOLD, deployment_split
@@ -24,15 +25,15 @@ def chosen_videos(dataset: Dataset, data: DataSpec) -> Dataset:
         UserError: when there is no such column, class or share.
         UserErrors: with all classes that the data set does not have.
     """
-    by = data.split.hold_out_by
-    manifest = select_videos(
-        hold_out_by(dataset.manifest, by),
-        classes=data.classes,
-        share=data.share,
-        seed=data.split.seed,
-    )
+    by, classes, share, seed = data.split.hold_out_by, data.classes, data.share, data.split.seed
     known = dataset.groups_known or by is not None
-    return replace(dataset, manifest=manifest, groups_known=known)
+    held = replace(dataset, manifest=hold_out_by(dataset.manifest, by), groups_known=known)
+    if classes is None and share is None:
+        return held
+    if data.labelling.several:
+        return select_labelled(held, data.labelling, classes=classes, share=share, seed=seed)
+    manifest = select_videos(held.manifest, classes=classes, share=share, seed=seed)
+    return replace(held, manifest=manifest)
 
 
 def given_splits(dataset: Dataset, data: DataSpec) -> pd.DataFrame | None:
@@ -64,7 +65,7 @@ def divide(
     """Return the splits of all folds, the deployment fold included where there are outer folds.
 
     Args:
-        videos: the manifest's usable rows.
+        videos: the manifest's usable rows; a video that shows several classes once for each.
         data: of the study.
         given: what `given_splits` returned.
         copies: pairs of videos that show the same footage, see
@@ -92,10 +93,12 @@ def divide(
             seed=split.seed,
             balance=split.balance,
         )
-    check_leakage(splits, videos, copies)
+    splits = splits.drop_duplicates(["fold", "video_id"], ignore_index=True)
+    check_leakage(splits, videos.drop_duplicates("video_id"), copies)
     folds = set(splits["fold"]) - {DEPLOY_FOLD}
     if len(folds) > 1 and DEPLOY_FOLD not in set(splits["fold"]):
         taken = videos[videos["video_id"].isin(splits["video_id"])]
         everything = deployment_split(taken, split.valid_share, split.seed, split.balance)
-        splits = pd.concat([splits, everything.assign(fold=DEPLOY_FOLD)], ignore_index=True)
+        everything = everything.drop_duplicates("video_id").assign(fold=DEPLOY_FOLD)
+        splits = pd.concat([splits, everything], ignore_index=True)
     return splits

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from vidclass.data.manifest import published_columns
+from vidclass.data.manifest import Dataset, published_columns
 from vidclass.data.published_splits import VALID_GROUPS
 from vidclass.data.readers import read_dataset
+from vidclass.data.sample_table import labelled
 from vidclass.models import model_entry
 from vidclass.models.profile import Profile, profile
 from vidclass.report.comparisons import resolvable_difference, smallest_attainable_p
@@ -57,18 +58,20 @@ class Plan:
         return sum(self.trials.values())
 
 
-def plan_of(spec: StudySpec, videos: pd.DataFrame, given: pd.DataFrame | None = None) -> Plan:
+def plan_of(spec: StudySpec, dataset: Dataset, given: pd.DataFrame | None = None) -> Plan:
     """Return the plan of ``spec``.
 
     Args:
         spec: the study.
-        videos: a manifest of what the study takes, which need not be probed.
+        dataset: what the study takes; its manifest need not be probed.
         given: rows of its split file, where it names one.
 
     Raises:
         UserErrors: when the videos can't be divided as the study asks.
     """
-    splits = divide(videos, spec.data, given)
+    found = labelled(dataset.manifest, dataset, spec.data.labelling)
+    videos = found.videos
+    splits = divide(found.rows_to_divide(), spec.data, given)
     outer = splits[splits["fold"] != DEPLOY_FOLD]
     tested = outer[outer["split"] == "test"].merge(videos, on="video_id", suffixes=("", "_own"))
     num_folds, num_groups = int(outer["fold"].nunique()), int(tested["group"].nunique())
@@ -81,7 +84,7 @@ def plan_of(spec: StudySpec, videos: pd.DataFrame, given: pd.DataFrame | None = 
         num_videos=len(videos),
         num_groups=int(videos["group"].nunique()),
         num_test_groups=num_groups,
-        classes=sorted(videos["label"].unique()),
+        classes=found.classes,
         sampler=sampler_name(spec),
         num_comparisons=_num_comparisons(spec),
         smallest_p=smallest_attainable_p(num_groups),
@@ -168,7 +171,7 @@ def plan_lines(loaded: LoadedStudy, home: Path) -> Iterator[str]:
     )
     given = given_splits(dataset, data)
     dataset = chosen_videos(dataset, data)
-    plan = plan_of(spec, dataset.manifest, given)
+    plan = plan_of(spec, dataset, given)
     yield f"study      {loaded.name} ({loaded.source}), profile {spec.profile}"
     yield (
         f"data       {loaded.videos}: {plan.num_videos} videos, {len(plan.classes)} classes, "

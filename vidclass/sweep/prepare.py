@@ -11,20 +11,23 @@ import pandas as pd
 from vidclass.data.frame_label_check import refuse_mismatches
 from vidclass.data.frame_store import FrameStore
 from vidclass.data.leakage import find_leaks
-from vidclass.data.manifest import Dataset, published_columns, usable, write_manifest
+from vidclass.data.manifest import published_columns, write_manifest
 from vidclass.data.near_duplicates import stored_copies
 from vidclass.data.pipeline import Progress, prepare
 from vidclass.data.readers import is_made, read_dataset
-from vidclass.data.sample_table import SEPARATOR
+from vidclass.data.sample_table import labelled, make_samples
 from vidclass.data.splits import DEPLOY_FOLD, split_hash
 from vidclass.errors import UserError, raise_collected
 from vidclass.home import store_folder, write_aside
 from vidclass.sweep.arm_data import class_mistakes
 from vidclass.sweep.division import chosen_videos, divide, given_splits
 from vidclass.sweep.engine import Engine
+from vidclass.sweep.samples import check_clips_fit, sample_facts
 from vidclass.sweep.spec import DataSpec
 
 __all__ = ["check_source", "content_hash", "prepare_data"]
+
+SAMPLES_FILE = "samples.parquet"
 
 
 def check_source(videos: str, data: DataSpec, home: Path) -> None:
@@ -37,7 +40,9 @@ def check_source(videos: str, data: DataSpec, home: Path) -> None:
     if is_made(videos):
         return
     dataset = read_dataset(videos, home=home, group_pattern=data.group_pattern)
-    divide(usable(chosen_videos(dataset, data).manifest), data, given_splits(dataset, data))
+    chosen = chosen_videos(dataset, data)
+    found = labelled(chosen.manifest, chosen, data.labelling)
+    divide(found.rows_to_divide(), data, given_splits(dataset, data))
 
 
 def prepare_data(engine: Engine, progress: Callable[[Progress], None]) -> None:
@@ -66,27 +71,36 @@ def prepare_data(engine: Engine, progress: Callable[[Progress], None]) -> None:
     made = time.time()
     given = given_splits(dataset, data)
     dataset = chosen_videos(dataset, data)
-    raise_collected(class_mistakes(engine.spec, _class_names(dataset)))
+    classes = labelled(dataset.manifest, dataset, data.labelling).classes
+    raise_collected(class_mistakes(engine.spec, classes))
     prepared = prepare(dataset, data.store, engine.home, progress)
     manifest = prepared.manifest
     _check_quarantine(manifest, data.quarantine_limit)
-    videos = usable(manifest)
+    found = labelled(manifest, dataset, data.labelling)
+    videos = found.videos
     refuse_mismatches(dataset, manifest)
+    samples = make_samples(found, prepared.store.index, data.labelling)
+    check_clips_fit(samples, prepared.store.index, data)
     copies, told = None, data.split.near_duplicates
     if told != "off" and not is_made(engine.videos):
         copies = stored_copies(prepared.store, videos["video_id"].tolist(), _making(progress))
-    splits = divide(videos, data, given, copies if told == "refuse" else None)
+    rows = found.rows_to_divide()
+    splits = divide(rows, data, given, copies if told == "refuse" else None)
     videos = videos[videos["video_id"].isin(splits["video_id"])]
-    found = _facts(videos, splits)
+    facts = {**_facts(videos, splits), "classes": found.classes}
     if engine.state.data:
-        _check_unchanged(engine.state.data, found)
+        _check_unchanged(engine.state.data, facts)
         return
     write_manifest(manifest, engine.folder / "manifest.parquet")
     with write_aside(engine.folder / "splits.parquet") as aside:
         splits.to_parquet(aside, index=False)
+    if samples is not None:
+        with write_aside(engine.folder / SAMPLES_FILE) as aside:
+            samples.to_parquet(aside, index=False)
+        facts |= {"samples": SAMPLES_FILE, **sample_facts(samples, splits, found.classes)}
     engine.append(
         "data_ready",
-        **found,
+        **facts,
         store_key=prepared.store.path.name,
         num_quarantined=int((manifest["status"] != "ok").sum()),
         groups_known=bool(dataset.groups_known),
@@ -97,14 +111,6 @@ def prepare_data(engine: Engine, progress: Callable[[Progress], None]) -> None:
         manifest="manifest.parquet",
         splits="splits.parquet",
     )
-
-
-def _class_names(dataset: Dataset) -> list[str]:
-    """Return the classes that the data set names, before a video is opened."""
-    tables = [dataset.manifest] + ([] if dataset.annotations is None else [dataset.annotations])
-    labels = {str(label) for table in tables for label in table["label"].dropna()}
-    named = {name.strip() for label in labels for name in label.split(SEPARATOR)}
-    return sorted(labels | named | set(dataset.class_names or ()))
 
 
 def _making(progress: Callable[[Progress], None]) -> Callable[[str, int, int], None]:
@@ -136,7 +142,6 @@ def _facts(videos: pd.DataFrame, splits: pd.DataFrame) -> dict[str, Any]:
     return {
         "content_hash": content_hash(videos),
         "split_hash": split_hash(outer),
-        "classes": sorted(videos["label"].unique()),
         "num_videos": len(videos),
         "num_groups": int(videos["group"].nunique()),
         "folds": int(outer["fold"].nunique()),
