@@ -1,0 +1,146 @@
+"""A job of a frozen arm trains on features that the first job made, and its model takes clips."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from vidclass.data.frame_store import FrameStore, write_store
+from vidclass.data.manifest import new_manifest, write_manifest
+from vidclass.home import store_folder
+from vidclass.models import backbones, create_model, model_entry, validate_options
+from vidclass.sweep.engine import Engine
+from vidclass.sweep.features import feature_source_of
+from vidclass.sweep.identity import session_facts
+from vidclass.sweep.job import run_job
+from vidclass.sweep.load import load_study_file
+from vidclass.sweep.prepare import divide
+from vidclass.tracking.models import load_trained
+from vidclass.training.checkpoints import CheckpointFolder
+
+NUM_VIDEOS, NUM_FRAMES, SIDE = 24, 12, 32
+CLASSES = ["down", "up"]
+STORE = "made_of_noise"
+STUDY = """
+study: features
+data: {input_size: 32, window: {span_s: 1.0, num_frames: 6}, augment: {flip: true}}
+train: {batch_size: 8, init: default}
+budget: {trials: 2, epochs: 2}
+search: {halving: null}
+finals: {seeds: 1, rerun_top: 1, rerun_seeds: 1, time_seeds: 1, fewer_videos: []}
+arms:
+  - name: lrcn
+    model: lrcn
+    fixed: {backbone: squeezenet1_1, weights: WEIGHTS, num_frames: 3, size_1: 8}
+    search: {lr: {low: 1.0e-3, high: 4.0e-3}}
+"""
+
+
+@pytest.fixture
+def engine(home: Path, tmp_path: Path) -> Engine:
+    """A study of one frozen arm over videos of noise, its weights in HOME/weights."""
+    weights = home / "weights" / "squeeze.pth"
+    weights.parent.mkdir()
+    torch.manual_seed(0)
+    torch.save(backbones.build_trunk("squeezenet1_1", 32).state_dict(), weights)
+    file = tmp_path / "features.yaml"
+    file.write_text(STUDY.replace("WEIGHTS", weights.name))
+    loaded = load_study_file(str(file))
+    engine = Engine(loaded.spec, loaded.name, home, loaded.videos)
+    session_facts(engine, loaded, slots=1)
+    manifest = make_store(store_folder(home) / STORE)
+    splits = divide(manifest, loaded.spec.data)
+    write_manifest(manifest, engine.folder / "manifest.parquet")
+    splits.to_parquet(engine.folder / "splits.parquet", index=False)
+    engine.append(
+        "data_ready",
+        content_hash="c" * 64,
+        split_hash="s" * 64,
+        store_key=STORE,
+        classes=CLASSES,
+        folds=1,
+    )
+    return engine
+
+
+def make_store(folder: Path) -> pd.DataFrame:
+    shape = (NUM_VIDEOS, NUM_FRAMES, SIDE, SIDE, 3)
+    frames = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    folder.mkdir(parents=True)
+    (folder / "a.rgb").write_bytes(frames.tobytes())
+    names = [f"{n:02d}.mp4" for n in range(NUM_VIDEOS)]
+    rows = pd.DataFrame({"video_id": names, "path": names, "group": names, "split": None})
+    rows["label"] = [CLASSES[n % len(CLASSES)] for n in range(NUM_VIDEOS)]
+    facts = {"num_frames": NUM_FRAMES, "fps": 10.0, "width": SIDE, "height": SIDE}
+    facts |= {"duration_s": NUM_FRAMES / 10, "bitrate_bps": 1000.0, "size_bytes": 1000.0}
+    manifest = new_manifest(rows).assign(**facts, content_hash=names)
+    offsets = np.arange(NUM_VIDEOS) * frames[0].nbytes
+    index = pd.DataFrame({"video_id": names, "shard": "a.rgb", "offset": offsets})
+    index = index.assign(T=NUM_FRAMES, H=SIDE, W=SIDE, fps=10.0)
+    write_store(folder, index, manifest, {})
+    return manifest
+
+
+def run_all(engine: Engine) -> list[tuple[str, dict[str, Any]]]:
+    """Run the study to its end; return kind of job and what it reported as prepared."""
+    prepared = []
+    while (job := engine.propose()) is not None:
+
+        def report(message: str, payload: dict[str, Any], job: dict[str, Any] = job) -> None:
+            if message == "prepared":
+                prepared.append((job["kind"], payload))
+            engine.on_message(job["trial"], job["attempt"], message, payload)
+
+        run_job(job, engine.home, report)
+    assert engine.finished == "complete"
+    return prepared
+
+
+def test_frozen_arms_run_their_backbone_once(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[int] = []
+    forward = backbones.Backbone.forward
+
+    def counting(self: backbones.Backbone, x_bCHW: torch.Tensor) -> torch.Tensor:
+        seen.append(len(x_bCHW))
+        return forward(self, x_bCHW)
+
+    monkeypatch.setattr(backbones.Backbone, "forward", counting)
+    prepared = run_all(engine)
+    assert sum(seen) == NUM_VIDEOS * NUM_FRAMES
+    frames = [payload["features"]["num_frames"] for _, payload in prepared]
+    assert frames == [NUM_VIDEOS * NUM_FRAMES] + [0] * (len(prepared) - 1)
+    assert {kind for kind, _ in prepared} >= {"search", "final", "control"}
+    (sha256,) = {hash_ for _, payload in prepared for hash_ in payload["weights_sha256"]}
+    assert len(sha256) == 64
+    assert prepared[0][1]["features"]["seconds"] > 0
+
+    check_that_the_model_takes_clips(engine)
+    engine.close()
+
+
+def check_that_the_model_takes_clips(engine: Engine) -> None:
+    """The deployable model gives for a video's frames what the trial gave for its features."""
+    (final,) = [t for t in engine.state.trials.values() if t.kind == "final"]
+    model = load_trained(final, len(CLASSES), engine.folder)
+    options = final.config["options"]
+    job = {"config": final.config}
+    source = feature_source_of(job)
+    assert source is not None and options["cache_features"]
+    frames = FrameStore.open(store_folder(engine.home) / STORE).frames("00.mp4")
+    x_THWC = torch.tensor(np.asarray(frames)[[2, 4, 6]]).float()
+    normal = model_entry("lrcn").normalisation(validate_options("lrcn", options))
+    x_BTCHW = ((x_THWC - torch.tensor(normal.mean)) / torch.tensor(normal.std)).permute(0, 3, 1, 2)
+    with torch.no_grad():
+        logits_BK = model(x_BTCHW[None])
+        f_BTD = backbones.frozen_backbone(source)(x_BTCHW)[None]
+        weights = CheckpointFolder(engine.folder / "checkpoints" / final.trial).load_weights(
+            final.best_checkpoint or ""
+        )
+        head = create_model("lrcn", len(CLASSES), **options).eval()
+        head.load_state_dict(weights)
+        torch.testing.assert_close(logits_BK, head(f_BTD))
