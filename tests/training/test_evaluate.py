@@ -4,6 +4,7 @@ import torch
 from torch import nn
 
 from vidclass.training.config import TrainConfig
+from vidclass.models import create_model
 from vidclass.training.evaluate import evaluate, recalibrate_batch_norm
 
 CPU = torch.device("cpu")
@@ -66,6 +67,17 @@ def test_recalibration_without_batch_norm_is_a_copy(make_model, clips, transform
     model = make_model(norm=False)
     copy = recalibrate_batch_norm(model, clips(0, 6), transform=transform, batch_size=4, device=CPU)
     assert copy is not model
+    for name, part in copy.state_dict().items():
+        assert torch.equal(part, model.state_dict()[name])
+
+
+def test_recalibration_leaves_the_statistics_of_a_frozen_backbone(clips, transform):
+    values = {"backbone": "shufflenet_v2_x0_5", "weights": "none", "input_size": 16}
+    model = create_model(
+        "backbone_pooling", 3, **values, window_frames=4, cache_features=False
+    ).eval()
+    data = clips(0, 6)
+    copy = recalibrate_batch_norm(model, data, transform=transform, batch_size=4, device=CPU)
     for name, part in copy.state_dict().items():
         assert torch.equal(part, model.state_dict()[name])
 
