@@ -3,8 +3,8 @@ import pytest
 import torch
 from torch import nn
 
-from vidclass.training.config import TrainConfig
 from vidclass.models import create_model
+from vidclass.training.config import TrainConfig
 from vidclass.training.evaluate import evaluate, recalibrate_batch_norm
 
 CPU = torch.device("cpu")
