@@ -45,7 +45,7 @@ def code_hash() -> str:
 
 def _facts(token: Path, secret: str) -> NodeFacts:
     sees = token.is_file() and token.read_text(encoding="utf-8") == secret
-    name = str(ray.util.get_node_ip_address())
+    name = str(ray.util.get_node_ip_address())  # type: ignore[no-untyped-call]
     return NodeFacts(name, vidclass.__version__, code_hash(), sees)
 
 
@@ -96,5 +96,5 @@ def check_nodes(home: Path) -> None:
 
 def _ask(node: dict[str, Any], token: Path, secret: str) -> Any:
     there = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
-    task = ray.remote(num_cpus=0, scheduling_strategy=there)(_facts)
+    task = ray.remote(_facts).options(num_cpus=0, scheduling_strategy=there)
     return task.remote(token, secret)
