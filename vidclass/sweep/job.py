@@ -21,7 +21,15 @@ from vidclass.models.pretrained import NO_WEIGHTS, weights_hash
 from vidclass.sweep import predictions as files
 from vidclass.sweep.features import feature_source_of, features_of
 from vidclass.sweep.floor_job import run_floors
-from vidclass.sweep.job_data import Job, device, input_of, order_of, split_data, store_of
+from vidclass.sweep.job_data import (
+    Job,
+    device,
+    input_of,
+    order_of,
+    pretraining_data,
+    split_data,
+    store_of,
+)
 from vidclass.sweep.policy import FEWER_VIDEOS
 from vidclass.training import metrics
 from vidclass.training.checkpoints import CheckpointFolder
@@ -111,6 +119,8 @@ def _train(job: Job, home: Path, model: torch.nn.Module, report: Report) -> FitR
         report=on_epoch,
         checkpoints=checkpoints,
         resume_from=job["resume_from"],
+        pretrain_on=pretraining_data(job, home),
+        report_pretraining=lambda told: report("pretrained", told._asdict()),
     )
 
 

@@ -11,7 +11,7 @@ from vidclass.data.clip_choice import ClipChoice
 from vidclass.data.crops import CropOptions
 from vidclass.data.feature_dataset import FeatureDataset, FeatureTransform
 from vidclass.data.frame_store import FrameStore
-from vidclass.data.manifest import read_manifest
+from vidclass.data.manifest import STATUS_OK, read_manifest
 from vidclass.data.sampling import ClipDataset, FramePositions, Order, Window
 from vidclass.data.subset import share_of_groups
 from vidclass.data.transforms import Augment, BatchTransform
@@ -27,6 +27,7 @@ __all__ = [
     "input_of",
     "manifest_of",
     "order_of",
+    "pretraining_data",
     "split_data",
     "split_table",
     "store_of",
@@ -129,12 +130,52 @@ def order_of(job: Job) -> Order:
     return "shuffled" if job["variant"] == "shuffled" else "kept"
 
 
+def pretraining_data(job: Job, home: Path) -> ClipDataset | None:
+    """Return the clips of a pretraining on unlabelled videos too; None where there is none.
+
+    A video counts as unlabelled where no fold has it in a split. One whose group is in validation
+    or test is left out: its animal or recording would be known there.
+    """
+    train = job["config"]["train"]
+    if not train["pretrain_epochs"] or train["pretrain_on"] == "train":
+        return None
+    store = store_of(job, home)
+    manifest, splits, _ = _tables(studies_folder(home) / job["study"], job.get("samples"))
+    fold = splits[splits["fold"] == job["fold"]].merge(manifest, on="video_id")
+    held_out = fold.loc[fold["split_x"] != "train", "group"]
+    free = (
+        (manifest["status"] == STATUS_OK)
+        & manifest["label"].isna()
+        & ~manifest["video_id"].isin(splits["video_id"])
+        & ~manifest["group"].isin(held_out)
+    )
+    labelled = _train_table(job, home)
+    unlabelled = manifest.loc[free, ["video_id", "group"]]
+    # Whole videos, under a label that nothing reads.
+    frames = store.rows(unlabelled["video_id"].tolist())["T"].to_numpy()
+    whole: dict[str, Any] = {
+        "sample_id": unlabelled["video_id"],
+        "first_frame": 0,
+        "last_frame": frames - 1,
+        "label_id": 0,
+        "label_ids": [()] * len(unlabelled),
+    }
+    columns = {name: value for name, value in whole.items() if name in labelled.columns}
+    table = pd.concat([labelled, unlabelled.assign(**columns)], ignore_index=True)
+    return clip_dataset(job, store, table, order=order_of(job))
+
+
+def _train_table(job: Job, home: Path) -> pd.DataFrame:
+    table = split_table(job, home, "train")
+    if (share := share_of(job["variant"])) < 1.0:
+        table = share_of_groups(table, share, seed=job["seed"])
+    return table
+
+
 def split_data(job: Job, home: Path, split: str, *, order: Order | None = None) -> ClipDataset:
     """Return the clips, or features of clips, of one split of the job's fold."""
     store = store_of(job, home)
-    table = split_table(job, home, split)
-    if split == "train" and (share := share_of(job["variant"])) < 1.0:
-        table = share_of_groups(table, share, seed=job["seed"])
+    table = _train_table(job, home) if split == "train" else split_table(job, home, split)
     order = order or order_of(job)
     source = feature_source_of(job)
     if source is None:

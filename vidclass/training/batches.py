@@ -5,7 +5,7 @@ Legend: N samples, C clips of an epoch, B clips of a batch, T frames, H height, 
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -27,13 +27,18 @@ class Batch(NamedTuple):
     y: torch.Tensor
 
 
-def derived_seed(seed: int, epoch: int, purpose: Literal["order", "model", "augment"]) -> int:
+Purpose = Literal[
+    "order", "model", "augment", "pretrain_order", "pretrain_model", "pretrain_augment"
+]
+
+
+def derived_seed(seed: int, epoch: int, purpose: Purpose) -> int:
     """Return a seed of its own for a purpose in an epoch.
 
     All random numbers of an epoch come from such seeds, so that a resumed training draws what an
     uninterrupted one would, and no generator's state has to be kept.
     """
-    stream = ("order", "model", "augment").index(purpose)
+    stream = get_args(Purpose).index(purpose)
     return int(np.random.SeedSequence(seed, spawn_key=(epoch, stream)).generate_state(1)[0])
 
 

@@ -74,6 +74,17 @@ class TrainConfig(BaseModel):
     """Epochs in which what started with trained weights stays as it is and the rest learns alone;
     0 is off. What the model's `freeze` keeps frozen is never trained."""
 
+    pretrain_epochs: Annotated[int, Field(ge=0)] = 0
+    """Epochs of learning without labels before the training, for models that can (autoencoders,
+    masked_transformer); they come on top of ``epochs``. 0 is off."""
+
+    pretrain_on: Literal["train", "train+unlabelled"] = "train"
+    """Pretraining: training videos, or also those without a label whose group is neither in
+    validation nor in test."""
+
+    pretrain_lr: Annotated[float, Field(gt=0.0, le=10.0)] = 1e-3
+    """Pretraining: highest learning rate of its one cycle of AdamW."""
+
     loss: Literal["cross_entropy", "focal"] = "cross_entropy"
     """Loss of a clip; focal (Lin et al., 2017) lowers that of clips that are already right."""
 

@@ -21,6 +21,7 @@ from vidclass.training.checkpoints import CheckpointFolder
 from vidclass.training.config import TrainConfig
 from vidclass.training.evaluate import Predictions, evaluate
 from vidclass.training.loop import Diverged, EpochResult, Trainer
+from vidclass.training.pretrain import PretrainReport, forget_pretraining, pretrain
 from vidclass.training.process_state import CpuMeter, memory_gib, process_state
 from vidclass.training.scoring import (
     Thresholds,
@@ -123,6 +124,8 @@ def fit(
     checkpoints: CheckpointFolder | None = None,
     resume_from: str | None = None,
     num_threads: int = 1,
+    pretrain_on: ClipDataset | None = None,
+    report_pretraining: Callable[[PretrainReport], None] = lambda told: None,
 ) -> FitResult:
     """Train ``model`` from weights drawn from ``seed``; leave it with those of its best epoch.
 
@@ -144,6 +147,8 @@ def fit(
         checkpoints: where to keep the last epoch and the best weights.
         resume_from: name of the checkpoint to go on from.
         num_threads: threads of torch.
+        pretrain_on: clips of ``config.pretrain_epochs``; by default those of ``train``.
+        report_pretraining: called once an epoch of those.
 
     Raises:
         UserError: when ``select`` is not a metric of the task, there are fewer than two training
@@ -168,6 +173,11 @@ def fit(
         run = _Run(trainer, train, valid, config, transform, select, checkpoints)
         if checkpoints and resume_from:
             run.resume(checkpoints.load(resume_from))
+        elif config.pretrain_epochs:
+            try:
+                run.pretrain(pretrain_on or train, seed, report_pretraining)
+            except FloatingPointError as error:
+                return FitResult("diverged", str(error), None, {}, None, 0)
         return run.to_the_end(report)
 
 
@@ -229,12 +239,31 @@ class _Run:
         self._trainer.load_state_dict(payload["trainer"])
         self._progress = _Progress(**payload["progress"])
 
+    def pretrain(
+        self, data: ClipDataset, seed: int, report: Callable[[PretrainReport], None]
+    ) -> None:
+        """Let the model learn without labels first."""
+        num_clips = pretrain(
+            self._trainer.model,
+            data,
+            self._config,
+            transform=self._transform,
+            device=self._trainer.device,
+            seed=seed,
+            report=report,
+            checkpoints=self._checkpoints,
+        )
+        self._progress.frames_seen = num_clips * data.positions.num_frames
+        self._trainer.restart(self._trainer.model.state_dict())
+
     def to_the_end(self, report: Callable[[EpochReport], bool]) -> FitResult:
         """Train the epochs that are left, then put the best weights into the model."""
         progress = self._progress
         ending = progress.ending
         while ending is None:
             ending = self._advance(report)
+        if self._checkpoints and self._config.pretrain_epochs:
+            forget_pretraining(self._checkpoints)
         self._restore_best()
         status, reason = ending
         return FitResult(
