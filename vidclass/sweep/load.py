@@ -21,6 +21,7 @@ from vidclass.models import model_entry
 from vidclass.sweep.arm_data import FIELDS, PREFIX, SECTIONS, arm_data_fields, data_of_arm
 from vidclass.sweep.hashing import SHAPES_NO_RESULT, results_hash
 from vidclass.sweep.mistakes import line_numbers, line_of, told
+from vidclass.sweep.smoke import smoke_changes
 from vidclass.sweep.spec import ArmSpec, RangeSpec, StudySpec
 from vidclass.training.config import TrainConfig
 
@@ -37,16 +38,6 @@ __all__ = [
 
 FROM_COMMAND_LINE = "--data"
 """Source of a study that has no videos of its own."""
-SMOKE = {
-    "data.preset": "smoke",
-    "budget.trials": 2,
-    "budget.epochs": 2,
-    "finals.seeds": 1,
-    "finals.rerun_top": 1,
-    "finals.rerun_seeds": 1,
-    "finals.time_seeds": 1,
-}
-"""What ``--smoke`` sets: the whole path, every stage, in about a minute."""
 
 
 @dataclass(frozen=True)
@@ -121,14 +112,15 @@ def load_study_file(
         UserErrors: with every mistake of the file.
     """
     path = find_study(name)
+    text = _text_of(path)
+    plain = parse_study(text, source=str(path))
     changes: dict[str, Any] = {}
     if smoke:
-        changes |= SMOKE
+        own_videos = data is not None or plain.data.source != FROM_COMMAND_LINE
+        changes |= smoke_changes(plain, own_videos=own_videos)
     if profile is not None:
         changes["profile"] = profile
     changes |= dict(read_override(item) for item in overrides)
-    text = _text_of(path)
-    plain = parse_study(text, source=str(path))
     if data is not None and plain.data.source != FROM_COMMAND_LINE:
         changes["data.source"] = f"{FROM_COMMAND_LINE} {Path(data).name}"
     spec = parse_study(text, source=str(path), changes=changes)

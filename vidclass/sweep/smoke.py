@@ -1,0 +1,61 @@
+"""What ``--smoke`` changes of a study: every stage in a minute or a few, with nothing to fetch.
+
+Every arm gets the small configuration in which its model's contract is tested, without trained
+weights; a study that has no videos of its own gets the control data set.
+"""
+
+from typing import Any
+
+from vidclass.models import ModelOptions, model_entry
+from vidclass.sweep.spec import ArmSpec, StudySpec
+
+__all__ = ["smoke_changes"]
+
+SIDE = 32  # of the control data set's frames
+BUDGET = {
+    "data.preset": "smoke",
+    "budget.trials": 2,
+    "budget.epochs": 2,
+    "finals.seeds": 1,
+    "finals.rerun_top": 1,
+    "finals.rerun_seeds": 1,
+    "finals.time_seeds": 1,
+}
+
+
+def smoke_changes(spec: StudySpec, *, own_videos: bool) -> dict[str, Any]:
+    """Return dotted path to value of all that ``--smoke`` changes.
+
+    Args:
+        spec: the study as its file has it.
+        own_videos: whether it has videos: named in the file, or by ``--data``.
+    """
+    changes: dict[str, Any] = {}
+    if not own_videos:
+        window = spec.data.window.model_dump(mode="json")
+        changes["data"] = {"source": "moving_shapes", "window": window}
+    changes |= {**BUDGET, "data.input_size": min(SIDE, spec.data.input_size)}
+    return {**changes, "arms": [_small(arm) for arm in spec.arms]}
+
+
+def _small(arm: ArmSpec) -> dict[str, Any]:
+    """Return the arm with its model's quick options, fixed or as the only choice of a search."""
+    quick = {
+        key: value
+        for key, value in model_entry(arm.model).quick_options.items()
+        if key not in ModelOptions.model_fields  # the study gives those to all arms
+    }
+    content = arm.model_dump(mode="json")
+    sized = "data.input_size"
+    searched = {key: value for key, value in content["search"].items() if key != sized}
+    return {
+        **content,
+        "fixed": {
+            **{key: value for key, value in content["fixed"].items() if key != sized},
+            **{key: value for key, value in quick.items() if key not in searched},
+        },
+        "search": {key: [quick[key]] if key in quick else searched[key] for key in searched},
+        "start": {
+            key: quick.get(key, value) for key, value in content["start"].items() if key != sized
+        },
+    }
