@@ -97,6 +97,16 @@ def test_a_store_gives_what_reading_the_file_as_stored_gives(
     )
 
 
+def test_a_long_job_is_brought_to_the_disk_while_it_decodes(folder, videos, monkeypatch):
+    synced = []
+    fsync = os.fsync
+    monkeypatch.setattr(shards, "FLUSH_BYTES", 10_000)
+    monkeypatch.setattr(os, "fsync", lambda handle: synced.append(handle) or fsync(handle))
+    rows = decode_job(job_of(folder, videos))
+    assert len(synced) > 2  # shard and rows at the end, and before
+    np.testing.assert_array_equal(stored(folder, rows.iloc[4]), decode(videos[4])[0])
+
+
 def test_parts_of_one_file_are_videos_of_their_own(folder, tmp_path, write_video):
     path = str(write_video(tmp_path / "long.mp4", num_frames=30))
     parts = [("early", None, 1.0), ("late", 1.0, 2.5), ("gone", 5.0, 6.0)]

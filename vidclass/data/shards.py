@@ -6,7 +6,9 @@ apart on the next attempt (see :mod:`vidclass.data.suspects`), so that no file c
 """
 
 import hashlib
+import os
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,6 +40,7 @@ __all__ = [
 ]
 
 SHARD_BYTES = 256 * 2**20
+FLUSH_BYTES = 32 * 2**20  # what is written while decoding goes on is not waited for at the end
 STALL_S = 300.0  # a chunk of 64 MB takes seconds; a decoder silent for this long has hung
 NO_SPACE = "no space"  # status of a row that says that the disk is full
 
@@ -182,11 +185,15 @@ class _ShardWriter:
         self._file: IO[bytes] | None = None
         self._video_start = 0
         self._jpeg_sizes: list[int] = []
+        self._flusher = ThreadPoolExecutor(1)
+        self._flushing: Future[None] | None = None
+        self._flushed_until = 0
 
     def __enter__(self) -> "_ShardWriter":
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
+        self._flusher.shutdown()
         if kind is None:
             self._finish_shard()
         else:  # write_aside removes the unfinished file when it is left by an exception
@@ -250,11 +257,20 @@ class _ShardWriter:
             self._file = self._stack.enter_context(aside.open("wb"))
         if self._job.options.format == "raw":
             self._file.write(np.ascontiguousarray(frames).data)
-            return
-        for frame in frames:
-            encoded = encode_frame(frame, self._job.options.jpeg_quality)
-            self._jpeg_sizes.append(len(encoded))
-            self._file.write(encoded)
+        else:
+            for frame in frames:
+                encoded = encode_frame(frame, self._job.options.jpeg_quality)
+                self._jpeg_sizes.append(len(encoded))
+                self._file.write(encoded)
+        self._flush_ahead(self._file)
+
+    def _flush_ahead(self, file: IO[bytes]) -> None:
+        """Bring what was written to the disk while the next frames are decoded."""
+        idle = self._flushing is None or self._flushing.done()
+        if idle and file.tell() - self._flushed_until >= FLUSH_BYTES:
+            file.flush()
+            self._flushed_until = file.tell()
+            self._flushing = self._flusher.submit(os.fsync, file.fileno())
 
     def _shard_name(self) -> str:
         return f"shard-{self._job.name}-{len(self.written):03d}.{self._job.options.shard_kind}"
@@ -263,10 +279,13 @@ class _ShardWriter:
         if not self._rows:
             return
         shard = self._job.folder / self._shard_name()
+        if self._flushing is not None:
+            self._flushing.result()
+            self._flushing = None
         self._stack.close()  # closes, fsyncs and renames the shard; only then its rows appear
         table = _table(self._rows)
         with write_aside(shard.with_suffix(".parquet")) as aside:
             table.to_parquet(aside, index=False)
         self.written.append(table)
-        self._rows, self._file, self._video_start = [], None, 0
+        self._rows, self._file, self._video_start, self._flushed_until = [], None, 0, 0
         self._stack = ExitStack()
