@@ -28,6 +28,7 @@ from vidclass.training.config import TrainConfig
 __all__ = [
     "SHAPES_NO_RESULT",
     "LoadedStudy",
+    "corners",
     "find_study",
     "load_study_file",
     "parse_study",
@@ -276,7 +277,7 @@ def _arm_checks(
     if mistakes:
         yield from mistakes
         return
-    for corner in _corners(arm):
+    for corner in corners(arm):
         try:
             trial_config(spec, arm, corner)
         except UserErrors as errors:
@@ -286,7 +287,7 @@ def _arm_checks(
             return
 
 
-def _corners(arm: ArmSpec) -> Iterator[dict[str, Any]]:
+def corners(arm: ArmSpec) -> Iterator[dict[str, Any]]:
     """Yield the extreme points of a space: where they pass, bounds hold inside too."""
     low = {k: r.low if isinstance(r, RangeSpec) else r[0] for k, r in arm.search.items()}
     whole = {k for k, r in arm.search.items() if isinstance(r, RangeSpec) and r.type == "int"}

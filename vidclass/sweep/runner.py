@@ -32,6 +32,7 @@ from vidclass.sweep.prepare import check_source, prepare_data
 from vidclass.sweep.screen import Screen
 from vidclass.sweep.search import EngineScheduler, EngineSearcher, registered
 from vidclass.sweep.trial import run_trial
+from vidclass.sweep.weights import check_weights
 
 __all__ = ["Outcome", "run"]
 
@@ -69,6 +70,7 @@ def run(
     folder = home / "studies" / loaded.name
     if not (folder / "ledger.jsonl").exists():
         check_source(loaded.videos, loaded.spec.data, home)
+        check_weights(loaded.spec)
     _make_writable(folder)
     with driver_lock(folder), _interruptible():
         engine = Engine(loaded.spec, loaded.name, home, loaded.videos, plugins)
