@@ -9,8 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import cohen_kappa_score
 
-from vidclass.data.agreement import agreement, kappa
+from vidclass.data.agreement import agreement, agreement_of, kappa
 from vidclass.data.annotations import new_annotations
+from vidclass.data.label_sources import read_labels
+from vidclass.errors import UserError
 
 VIDEOS = pd.DataFrame({"video_id": ["v", "w"], "num_frames": [10, 4], "fps": [1.0, 2.0]})
 
@@ -58,3 +60,43 @@ def test_frames_that_one_did_not_look_at_are_left_out():
 def test_one_annotator_gives_an_empty_table():
     table = agreement(annotations(("v", 0, 5, "groom", "ann")), VIDEOS)
     assert table.empty and "kappa" in table
+
+
+TABLE = (
+    "video,time_start,time_end,label,annotator\n"
+    "a,0,4,groom,ann\na,4,8,rear,ann\na,0,6,groom,bob\na,6,8,rear,bob\nb,0,4,groom,ann\n"
+)
+
+
+def test_the_command_tells_and_writes_the_table(tmp_path):
+    from typer.testing import CliRunner
+
+    from vidclass.data.__main__ import app
+
+    (tmp_path / "t.csv").write_text(TABLE)
+    out = tmp_path / "agreement.csv"
+    done = CliRunner().invoke(
+        app, ["agreement", str(tmp_path / "t.csv"), "--fps", "10", "--out", str(out)]
+    )
+    assert done.exit_code == 0, done.output
+    written = pd.read_csv(out)
+    assert written["frames"].tolist() == [80, 80] and written["agree"].tolist() == [0.75, 0.75]
+    assert written["kappa"].tolist() == pytest.approx([0.5, 0.5])
+    assert "groom" in done.output and "0.75" in done.output
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "told"),
+    [
+        (TABLE, {}, "frame by frame, by a rate.*none given for a"),
+        (TABLE.replace("bob", "ann"), {"fps": 10.0}, "videos that two of them labelled.*ann"),
+        ("video,time_start,time_end,label\na,0,1,x\n", {"fps": 10.0}, "none named"),
+    ],
+)
+def test_what_cannot_be_compared(tmp_path, text, options, told):
+    (tmp_path / "t.csv").write_text(text)
+    labels = read_labels(
+        str(tmp_path / "t.csv"), tmp_path, videos=None, fps=options.get("fps"), probe=lambda _: None
+    )
+    with pytest.raises(UserError, match=told):
+        agreement_of(labels)

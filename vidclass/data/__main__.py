@@ -5,13 +5,14 @@ from types import ModuleType
 import typer
 
 from vidclass.cli import run_app
-from vidclass.data.commands import check, convert, fetch, index, make, prepare, preview
+from vidclass.data.commands import agreement, check, convert, fetch, index, make, prepare, preview
 
 VERBS: dict[str, ModuleType] = {
     "fetch": fetch,
     "index": index,
     "check": check,
     "convert": convert,
+    "agreement": agreement,
     "make": make,
     "prepare": prepare,
     "preview": preview,

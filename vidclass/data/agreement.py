@@ -8,10 +8,47 @@ import numpy.typing as npt
 import pandas as pd
 
 from vidclass.data.annotations import UNLABELLED, Present, class_names_of, intervals_to_frames
+from vidclass.data.convert import Labels, num_labelled_frames
+from vidclass.errors import UserError
 
-__all__ = ["agreement", "kappa"]
+__all__ = ["agreement", "agreement_of", "kappa"]
 
 Bool = npt.NDArray[np.bool_]
+
+
+def agreement_of(labels: Labels) -> pd.DataFrame:
+    """Return what :func:`agreement` finds in the labels of a source.
+
+    Raises:
+        UserError: when no video has two annotators, or nothing says the rate of one.
+    """
+    rows = labels.annotations
+    several = rows.groupby("video_id")["annotator"].nunique() > 1
+    shared = rows[rows["video_id"].isin(several.index[several])]
+    if shared.empty:
+        names = sorted(rows["annotator"].dropna().unique())
+        raise UserError(
+            "annotators are compared on videos that two of them labelled",
+            f"annotators: {', '.join(names) or 'none named'}; no video of two",
+            "a column annotator in the table",
+        )
+    lacking = [video_id for video_id in shared["video_id"].unique() if video_id not in labels.facts]
+    if lacking:
+        raise UserError(
+            "annotators are compared frame by frame, by a rate",
+            f"none given for {lacking[0]}",
+            "--fps 25, or --videos FOLDER",
+        )
+    facts = [
+        (
+            video_id,
+            num_labelled_frames(own, labels.facts[str(video_id)]),
+            labels.facts[str(video_id)].fps,
+        )
+        for video_id, own in shared.groupby("video_id")
+    ]
+    videos = pd.DataFrame(facts, columns=["video_id", "num_frames", "fps"])
+    return agreement(shared, videos)
 
 
 def agreement(annotations: pd.DataFrame, videos: pd.DataFrame) -> pd.DataFrame:

@@ -15,7 +15,7 @@ from vidclass.data.label_sources import read_labels
 from vidclass.errors import UserError, raise_collected
 from vidclass.home import write_aside
 
-__all__ = ["Conversion", "convert"]
+__all__ = ["Conversion", "convert", "frames_and_rate"]
 
 Target = Literal["frames", "timestamps"]
 
@@ -74,7 +74,7 @@ def convert(
         raise UserError("a rate is above 0 frames a second", fps, "--fps 25")
     if output.exists() and Path(source).expanduser().resolve() == output.resolve():
         raise UserError("the output is another file than the source", output, "another name")
-    labels = read_labels(source, home, videos=videos, fps=fps, probe=_frames_and_rate)
+    labels = read_labels(source, home, videos=videos, fps=fps, probe=frames_and_rate)
     to = wanted.to or ("timestamps" if labels.of_frames else "frames")
     if to == "frames" or wanted.annotator or wanted.subject:
         labels = labels.chosen(wanted.annotator, wanted.subject)
@@ -87,7 +87,8 @@ def convert(
     return f"{output}: {len(table)} rows of {num_videos} videos{told}"
 
 
-def _frames_and_rate(path: str) -> tuple[int, float] | None:
+def frames_and_rate(path: str) -> tuple[int, float] | None:
+    """Return the frames of a video and how many are shown a second; None when it won't open."""
     try:
         found = probe(path)
     except DecodeError:

@@ -23,7 +23,7 @@ from vidclass.data.interval_policy import Policy, apply_policy
 from vidclass.data.timecodes import format_time_s
 from vidclass.errors import UserError, raise_collected
 
-__all__ = ["Labels", "VideoFacts", "frame_table", "interval_table"]
+__all__ = ["Labels", "VideoFacts", "frame_table", "interval_table", "num_labelled_frames"]
 
 
 @dataclass(frozen=True)
@@ -82,6 +82,13 @@ class Labels:
         return replace(self, annotations=rows, class_names=classes), report
 
 
+def num_labelled_frames(rows: pd.DataFrame, fact: VideoFacts) -> int:
+    """Return the frames of a video; where only its rate is known, those up to its last label."""
+    if fact.num_frames is not None:
+        return fact.num_frames
+    return int(frame_span(rows["start_s"], rows["end_s"], fact.fps)[1].max())
+
+
 def frame_table(labels: Labels, task: Task) -> pd.DataFrame:
     """Return one row a frame and label: ``video, frame, label`` and what is said of the video.
 
@@ -104,10 +111,8 @@ def frame_table(labels: Labels, task: Task) -> pd.DataFrame:
                 f"none given for {video_id}",
                 "--fps 25, or --videos FOLDER",
             )
-        count = fact.num_frames
-        if count is None:
-            count = int(frame_span(own["start_s"], own["end_s"], fact.fps)[1].max())
         try:
+            count = num_labelled_frames(own, fact)
             present_TK = intervals_to_frames(own, count, fact.fps, classes, task)
             parts.append(_rows_of(str(video_id), present_TK, classes, fact.names))
         except UserError as error:
