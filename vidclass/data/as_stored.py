@@ -7,9 +7,9 @@ import numpy as np
 from vidclass.data.decode import decode_video
 from vidclass.data.decoded import Frames
 from vidclass.data.frame_changes import FrameChanges
-from vidclass.data.frame_store import NUM_CHANNELS
 from vidclass.data.jpeg import through_jpeg
 from vidclass.data.store_options import StoreOptions
+from vidclass.data.video_frames import in_three_channels
 
 __all__ = ["read_as_stored"]
 
@@ -47,5 +47,5 @@ def read_as_stored(
     changes.end()
     frames = np.concatenate(chunks)
     if options.format == "jpeg":
-        frames = through_jpeg(frames, options.jpeg_quality)
-    return np.broadcast_to(frames, (*frames.shape[:3], NUM_CHANNELS)), decoded.fps
+        return through_jpeg(frames, options.jpeg_quality), decoded.fps
+    return in_three_channels(frames) if options.greyscale else frames, decoded.fps

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - the field's own name
 from pydantic import BaseModel, ConfigDict, Field
 
-from vidclass.data.frame_store import VideoFrames
+from vidclass.data.video_frames import VideoFrames
 
 __all__ = [
     "PAD_VALUE",

@@ -33,7 +33,8 @@ from vidclass.data.crops import (
     place,
     resize,
 )
-from vidclass.data.frame_store import FrameStore, VideoFrames
+from vidclass.data.frame_store import FrameStore
+from vidclass.data.video_frames import VideoFrames
 from vidclass.errors import UserError
 from vidclass.home import write_aside
 

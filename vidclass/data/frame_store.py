@@ -16,7 +16,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -26,16 +26,16 @@ from vidclass.data.decode import DECODER_VERSION
 from vidclass.data.jpeg import JpegFrames
 from vidclass.data.manifest import segments
 from vidclass.data.store_options import StoreOptions
+from vidclass.data.video_frames import NUM_CHANNELS, GreyFrames, VideoFrames
 from vidclass.errors import UserError
 from vidclass.home import write_aside
 
 __all__ = [
     "INDEX_COLUMNS",
     "LAYOUT_VERSION",
-    "NUM_CHANNELS",
     "FrameStore",
     "StoreOptions",
-    "VideoFrames",
+    "num_bytes",
     "store_key",
     "torn_shards",
     "write_store",
@@ -43,18 +43,6 @@ __all__ = [
 
 LAYOUT_VERSION = 1
 INDEX_COLUMNS = ("video_id", "shard", "offset", "T", "H", "W", "fps", "num_bytes")
-NUM_CHANNELS = 3  # of the frames that are read; a grey store gives its one channel three times
-
-
-class VideoFrames(Protocol):
-    """The frames of a video, uint8 ``[T, H, W, 3]``: an array, or what is decoded when indexed."""
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """T, H, W and 3."""
-
-    def __getitem__(self, key: Any, /) -> Any:
-        """Return the frames ``key`` (a slice or array of numbers), perhaps only rows, columns."""
 
 
 def store_key(manifest: pd.DataFrame, options: StoreOptions) -> str:
@@ -193,8 +181,8 @@ class FrameStore:
     def frames(self, video_id: str) -> VideoFrames:
         """Return the frames of a video, uint8 ``[T, H, W, 3]``.
 
-        A raw store gives a read-only view of mapped pages, a JPEG store what decodes the frames
-        that it is indexed by; ``numpy.asarray`` makes an array of either.
+        A raw store gives a read-only view of mapped pages; of others the frames asked for are
+        decoded or copied when they are indexed. ``numpy.asarray`` makes an array of any.
 
         Raises:
             UserError: when the store does not hold ``video_id``.
@@ -208,7 +196,7 @@ class FrameStore:
         if self.options.format == "jpeg":
             return JpegFrames(packed, stored[:3], stored[3])
         frames = packed.reshape(stored)
-        return np.broadcast_to(frames, (*stored[:3], NUM_CHANNELS)) if stored[3] == 1 else frames
+        return GreyFrames(frames) if self.options.greyscale else frames
 
     def _map(self, shard: str) -> npt.NDArray[np.uint8]:
         if shard not in self._mapped:

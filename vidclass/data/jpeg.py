@@ -13,6 +13,7 @@ import numpy.typing as npt
 import simplejpeg
 
 from vidclass.data.decoded import Frames
+from vidclass.data.video_frames import NUM_CHANNELS, in_three_channels
 
 __all__ = ["JpegFrames", "encode_frame", "offset_table", "through_jpeg"]
 
@@ -55,7 +56,7 @@ class JpegFrames:
     def __init__(
         self, packed: npt.NDArray[np.uint8], sides: tuple[int, ...], num_channels: int = 3
     ) -> None:
-        self.shape = (*sides, 3)
+        self.shape = (*sides, NUM_CHANNELS)
         self._packed = packed
         self._num_channels = num_channels
         table = packed[len(packed) - (sides[0] + 1) * OFFSET.itemsize :]
@@ -92,4 +93,4 @@ class JpegFrames:
         for frame, number in zip(stored, numbers.tolist(), strict=True):
             encoded = self._packed[self._offsets[number] : self._offsets[number + 1]]
             simplejpeg.decode_jpeg(encoded, colorspace=colorspace, buffer=frame)
-        return np.broadcast_to(stored, (*shape, 3)) if self._num_channels == 1 else stored
+        return in_three_channels(stored) if self._num_channels == 1 else stored

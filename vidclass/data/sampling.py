@@ -27,8 +27,9 @@ from vidclass.data.clip_choice import (
 from vidclass.data.controls import median_background
 from vidclass.data.crops import CropOptions, Geometry, corner_patch, cut, place, resize
 from vidclass.data.draws import DrawPlan, Draws, Footage, draw_evaluation, draw_training, joined
-from vidclass.data.frame_store import FrameStore, VideoFrames
+from vidclass.data.frame_store import FrameStore
 from vidclass.data.samples import Labels, read_samples
+from vidclass.data.video_frames import VideoFrames
 from vidclass.data.window import FramePositions, Window
 from vidclass.errors import UserError
 
