@@ -10,6 +10,7 @@ from vidclass.models import (  # noqa: F401 - each registers models that come wi
     convlstm,
     fusion,
     fusion_backbone,
+    fusion_i3d,
     i3d,
     inflate,
     masked,

@@ -58,6 +58,7 @@ __all__ = [
     "BackboneSlowOptions",
     "BackboneTsmOptions",
     "BackboneTsnOptions",
+    "ProgressiveHead",
     "backbone_early_fusion",
     "backbone_late_fusion",
     "backbone_pooling",
@@ -233,14 +234,19 @@ class WideBackbones(nn.Module):
 
 
 class ProgressiveHead(nn.Module):
-    """Four towers joined in pairs to two, these to one: ``f_BND -> logits_BK``."""
+    """Four towers joined in pairs to two, these to one: ``f_BND -> logits_BK``.
 
-    def __init__(self, num_features: int, num_classes: int, options: BackboneSlowOptions) -> None:
+    Args:
+        num_features: length of a tower's output (D).
+        num_units: units of both joining layers (U).
+        dense: what follows, ``x_BU -> logits_BK``.
+    """
+
+    def __init__(self, num_features: int, num_units: int, dense: nn.Module) -> None:
         super().__init__()
-        units = options.fusion_units
-        self.first = nn.Linear(2 * num_features, units)
-        self.second = nn.Linear(2 * units, units)
-        self.dense = dense_tail(units, options.sizes, options.dropout, num_classes)
+        self.first = nn.Linear(2 * num_features, num_units)
+        self.second = nn.Linear(2 * num_units, num_units)
+        self.dense = dense
 
     def forward(self, f_BND: torch.Tensor) -> torch.Tensor:
         """Return ``logits_BK``."""
@@ -340,10 +346,11 @@ def backbone_early_fusion(num_classes: int, options: BackboneEarlyOptions) -> nn
 )
 def backbone_slow_fusion(num_classes: int, options: BackboneSlowOptions) -> nn.Module:
     """Four overlapping groups of four frames on backbones, joined step by step."""
-    size = num_features(options.backbone, options.input_size)
+    size, units = num_features(options.backbone, options.input_size), options.fusion_units
+    dense = dense_tail(units, options.sizes, options.dropout, num_classes)
     return WideBackbones(
         options,
-        ProgressiveHead(size, num_classes, options),
+        ProgressiveHead(size, units, dense),
         span=SLOW_SPAN,
         stride=SLOW_STRIDE,
         num_towers=(SLOW_FRAMES - SLOW_SPAN) // SLOW_STRIDE + 1,

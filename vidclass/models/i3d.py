@@ -28,7 +28,7 @@ from vidclass.models.video_net import (
     scaled_channels,
 )
 
-__all__ = ["I3dOptions", "S3dOptions", "i3d", "s3d"]
+__all__ = ["I3dOptions", "S3dOptions", "i3d", "i3d_features", "i3d_trunk", "s3d", "within_one"]
 
 FLOW_CHANNELS = 2  # the first two of a stored frame: motion to the right, motion down
 BATCH_NORM_EPSILON = 1e-3
@@ -255,7 +255,23 @@ def _num_features(width: float) -> int:
     return _scaled(BLOCKS["Mixed_5c"], width).total
 
 
-def _within_one(options: I3dOptions) -> Normalisation:
+def i3d_features(options: I3dOptions) -> int:
+    """Return the length of what I3D makes of a clip (D)."""
+    return _num_features(options.width)
+
+
+def i3d_trunk(options: I3dOptions) -> nn.Module:
+    """Return I3D without its classifier, ``x_BCTHW -> f_BD``."""
+    return published_trunk(
+        lambda: _I3dTrunk(width=options.width, flow=options.stream == "flow"),
+        lambda net: load_i3d_weights(net, options.weights),
+        options,
+        own_draws=False,
+    )
+
+
+def within_one(options: I3dOptions) -> Normalisation:
+    """Return what brings pixels to -1..1, as I3D's published weights expect them."""
     half = (127.5, 127.5, 127.5)
     return Normalisation(half, half)
 
@@ -264,18 +280,12 @@ def _within_one(options: I3dOptions) -> Normalisation:
     "i3d",
     options=I3dOptions,
     uses_order=True,
-    normalisation=_within_one,
+    normalisation=within_one,
     quick_options=QUICK,
 )
 def i3d(num_classes: int, options: I3dOptions) -> nn.Module:
     """I3D: Inception-v1 inflated over time, for colours or optical flow."""
-    trunk = published_trunk(
-        lambda: _I3dTrunk(width=options.width, flow=options.stream == "flow"),
-        lambda net: load_i3d_weights(net, options.weights),
-        options,
-        own_draws=False,
-    )
-    return VideoNet(trunk, _num_features(options.width), num_classes, options)
+    return VideoNet(i3d_trunk(options), i3d_features(options), num_classes, options)
 
 
 @register_model(
