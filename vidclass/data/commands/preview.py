@@ -8,7 +8,7 @@ from vidclass.home import home
 
 __all__ = ["EXAMPLE", "command"]
 
-EXAMPLE = "vidclass data preview fusion_study --arm slow_fusion --set data.augment.flip=true"
+EXAMPLE = "vidclass data preview fusion_study --arm slow --set data.augment.flip=true"
 
 
 def command(
