@@ -4,7 +4,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from vidclass.data.controls import median_background, permuted_labels, static_share
+from vidclass.data.controls import (
+    background_frames,
+    median_background,
+    permuted_labels,
+    static_share,
+    static_share_of,
+)
+from vidclass.data.memory_store import MemoryStore
 
 
 def scene(moving: bool, num_frames: int = 30):
@@ -23,6 +30,21 @@ def scene(moving: bool, num_frames: int = 30):
 def test_the_background_has_no_trace_of_what_passes():
     video, still = scene(moving=False)
     assert np.abs(median_background(video).astype(int) - still).max() <= 3
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "expected"),
+    [(0, 0, [0]), (5, 8, [5, 6, 7, 8]), (0, 48, list(range(0, 49, 2)))],
+)
+def test_a_background_is_made_of_frames_spread_over_the_footage(first, last, expected):
+    assert background_frames(first, last).tolist() == expected
+
+
+def test_cameras_are_looked_at_in_some_of_the_videos(make_store):
+    store = make_store([(20, 16, 16)] * 40)
+    assert static_share_of(store, [f"v{n}" for n in range(40)]) < 0.05
+    still = MemoryStore({"a": (scene(moving=False)[0], 10.0)})
+    assert static_share_of(still, ["a"]) > 0.99
 
 
 def test_a_single_frame_is_its_own_background():

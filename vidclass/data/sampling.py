@@ -24,7 +24,7 @@ from vidclass.data.clip_choice import (
     usable_frames,
     window_frames,
 )
-from vidclass.data.controls import median_background
+from vidclass.data.controls import background_frames, median_background
 from vidclass.data.crops import CropOptions, Geometry, corner_patch, cut, place, resize
 from vidclass.data.draws import DrawPlan, Draws, Footage, draw_evaluation, draw_training, joined
 from vidclass.data.frame_store import FrameStore
@@ -273,8 +273,9 @@ class ClipDataset:
         frames = self._mapped()[sample]
         if self.order == "background":
             if sample not in self._backgrounds:
-                usable = slice(self._footage.first_N[sample], self._footage.last_N[sample] + 1)
-                self._backgrounds[sample] = median_background(frames[usable])[None]
+                first, last = self._footage.first_N[sample], self._footage.last_N[sample]
+                chosen = background_frames(int(first), int(last))
+                self._backgrounds[sample] = median_background(frames[chosen])[None]
             frames, shown = self._backgrounds[sample], slice(0, 1)
         if self.crop.corner:
             patch = corner_patch(frames[shown], self.crop.corner, self.crop.corner_share)
