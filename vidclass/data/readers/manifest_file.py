@@ -5,6 +5,7 @@ Columns: ``path`` (or ``video``), perhaps ``video_id``, ``label``, ``group``, ``
 absolute or relative to the file's folder, also out of it.
 """
 
+import os
 import posixpath
 from collections.abc import Sequence
 from pathlib import Path
@@ -227,7 +228,9 @@ def _with_findings(manifest: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
 def _absent_files(table: pd.DataFrame, path: Path, errors: list[UserError]) -> list[str]:
     """Return a warning where files are absent; a mistake where all are, as wrong paths make it."""
     absent = [
-        Mistake(line, name) for line, name in lines_of(table["path"]) if not _exists(str(name))
+        Mistake(line, name)
+        for line, name in lines_of(table["path"])
+        if not os.path.exists(str(name))
     ]
     if len(absent) == len(table):
         errors += told_lines(
@@ -242,13 +245,6 @@ def _absent_files(table: pd.DataFrame, path: Path, errors: list[UserError]) -> l
     first = absent[0]
     more = f" and {len(absent) - 1} more" if len(absent) > 1 else ""
     return [f"no such file: {first.value} ({place(path, first.line)}){more}"]
-
-
-def _exists(path: str) -> bool:
-    try:
-        return Path(path).exists()
-    except (OSError, ValueError):  # a name too long, a zero byte
-        return False
 
 
 def _parts(

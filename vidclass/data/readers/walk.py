@@ -177,7 +177,7 @@ def case_clashes(names: Iterable[str], what: str) -> list[str]:
 
 def _normal(name: str) -> str:
     """Return the form that all ways to write the same accented letter share."""
-    return unicodedata.normalize("NFC", name)
+    return name if name.isascii() else unicodedata.normalize("NFC", name)
 
 
 def _folded(name: str) -> str:
