@@ -12,6 +12,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "vidclass"
 
 RAY_FILES = {
     "cluster/check.py",  # Ray's own check of a cluster file; starts nothing
+    "data/parallel.py",  # one task a file, for checks and extraction; makes no store
     "data/pipeline.py",
     "sweep/runner.py",
     "sweep/search.py",

@@ -1,52 +1,139 @@
+"""A planted leak, copy, near copy and corrupt file are each found and named, in real files."""
+
+import json
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
+from tests.data.manifests import manifest_of
+from tests.data.test_near_duplicates import footage, write
 from vidclass.data.__main__ import app
-from vidclass.data.check import describe_classes, describe_splits, probed
-from vidclass.data.readers import read_dataset
+from vidclass.data.check import describe_classes, describe_splits, examine, families, same_contents
 from vidclass.data.splits import make_splits
 
 RUNNER = CliRunner()
+NO_COPIES = pd.DataFrame(columns=["video_a", "video_b", "correlation", "told"])
 
 
-@pytest.fixture
-def folder(shared_data: Path, tmp_path: Path) -> Path:
-    """Three classes of four real clips each, and one text that only looks like a video."""
-    for name in ("hug", "kick", "push"):
-        (tmp_path / name).mkdir()
-        for clip in sorted((shared_data / "ut_interaction" / name).glob("*.avi"))[:4]:
-            (tmp_path / name / clip.name).symlink_to(clip)
-    (tmp_path / "hug" / "text.mp4").write_text("not a video")
-    return tmp_path
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two classes of six groups of one video each; a video's group is in its name."""
+    root = tmp_path_factory.mktemp("set")
+    for number in range(12):
+        label = ("walk", "run")[number % 2]
+        (root / label).mkdir(exist_ok=True)
+        write(root / label / f"g{number:02d}_1.mp4", footage(number)[:40])
+    return root
 
 
-def test_what_opens_is_described_and_the_rest_has_a_reason(folder: Path, home: Path) -> None:
-    calls: list[tuple[int, int]] = []
-    manifest = probed(read_dataset(str(folder), home=home), lambda *call: calls.append(call))
-    assert calls[-1] == (13, 13)
-    wrong = manifest[manifest["status"] != "ok"]
-    assert wrong["video_id"].tolist() == ["hug/text.mp4"]
-    assert wrong["reason"].notna().all()
-    classes = describe_classes(manifest)
-    assert classes["videos"].to_dict() == {"hug": 4, "kick": 4, "push": 4}
-    assert (classes["fewest_frames"] <= classes["most_frames"]).all()
-    assert (classes["seconds"] > 0).all()
+def run(*words: str) -> tuple[int, str]:
+    result = RUNNER.invoke(app, ["check", *words, "--group-pattern", r"(g\d+)"])
+    return result.exit_code, result.output
 
 
-def test_the_line_on_splits_counts_folds(folder: Path, home: Path) -> None:
-    manifest = probed(read_dataset(str(folder), home=home), lambda *_: None)
-    manifest = manifest[manifest["status"] == "ok"]
-    shares = {"valid_share": 0.3, "test_share": 0.3, "seed": 0}
-    assert "one split: train" in describe_splits(make_splits(manifest, folds=None, **shares))
-    assert "4 folds" in describe_splits(make_splits(manifest, folds=4, **shares))
+@pytest.mark.usefixtures("small_ray")
+def test_what_is_planted_is_found_and_named(folder: Path, home: Path, tmp_path: Path) -> None:
+    code, told = run(str(folder))
+    assert code == 0 and "clean      nothing has to be mended" in told
+    assert "decoded    12 of 12 files" in told
+
+    splits = tmp_path / "splits.csv"
+    names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.mp4"))
+    rows = [f"{name},{('train', 'train', 'valid', 'test')[n % 4]}" for n, name in enumerate(names)]
+    places = dict(row.split(",") for row in rows)
+    train = [name for name in names if places[name] == "train"]
+    test = [name for name in names if places[name] == "test"]
+
+    def plant(name: str, data: bytes, split: str) -> str:
+        (folder / name).write_bytes(data)
+        rows.append(f"{name},{split}")
+        return name
+
+    content = (folder / train[0]).read_bytes()
+    copy = plant("walk/g90_1.mp4", content, "test")
+    seed = int(train[1].split("/g")[1][:2])
+    near = plant("run/g91_1.mp4", b"", "test")
+    write(folder / near, footage(seed)[:40, ::2, ::2], crf=30)
+    group = test[0].split("/g")[1][:2]
+    leak = plant(f"walk/g{group}_2.mp4", b"", "train")
+    write(folder / leak, footage(77)[:40])
+    corrupt = plant("run/g92_1.mp4", content[: len(content) // 2], "train")
+    splits.write_text("video_id,split\n" + "\n".join(rows) + "\n")
+
+    out = tmp_path / "found.json"
+    code, told = run(str(folder), "--splits", str(splits), "--out", str(out))
+    assert code == 1
+    lines = {line.split("  ")[0] for line in told.splitlines()}
+    assert {"unreadable", "same file", "same look", "LEAK", "mend"} <= lines
+    found = json.loads(out.read_text())
+    assert [row["video_id"] for row in found["unreadable"]] == [corrupt]
+    assert "truncated" in found["unreadable"][0]["reason"]
+    assert {row["video_id"] for row in found["same_content"]} == {train[0], copy}
+    assert {found["same_footage"][0][key] for key in ("video_a", "video_b")} == {train[1], near}
+    leaks = pd.DataFrame(found["leaks"]).groupby("kind")["video_id"].agg(set).to_dict()
+    assert leaks == {
+        "group": {test[0], leak},
+        "content": {train[0], copy},
+        "near_duplicate": {train[1], near},
+    }
+    (leak_line,) = [line for line in told.splitlines() if near in line and "LEAK" in line]
+    assert f"{near} (test, group g91)" in leak_line and "(train, group g" in leak_line
 
 
+@pytest.mark.usefixtures("small_ray")
+def test_unlabelled_files_are_checked_too(
+    home: Path, tmp_path: Path, write_video: Callable[..., Path]
+) -> None:
+    for seed in range(3):
+        write_video(tmp_path / "set" / f"{seed}.mp4", seed=seed)
+    result = RUNNER.invoke(app, ["check", str(tmp_path / "set")])
+    assert result.exit_code == 0, result.output
+    assert "undivided  no video is labelled" in result.output
+
+
+@pytest.mark.usefixtures("small_ray")
 def test_the_command_tells_the_division_of_real_clips(shared_data: Path, home: Path) -> None:
     source = str(shared_data / "ut_interaction")
     result = RUNNER.invoke(app, ["check", source, "--group-pattern", r"(seq\d+)"])
     assert result.exit_code == 0, result.output
     assert "120 videos" in result.output and "groups given" in result.output
     assert "5 folds, every video test once" in result.output
-    assert "does not open" not in result.output
+    assert "unreadable" not in result.output and "same look" not in result.output
+
+
+def test_frames_that_do_not_agree_with_labels_have_to_be_mended() -> None:
+    manifest = manifest_of({"a": [1] * 5, "b": [1] * 5})
+    mismatches = pd.DataFrame({"video_id": ["a/0-0"], "difference": [-3]})
+    assert examine(manifest, NO_COPIES, None).clean
+    found = examine(manifest, NO_COPIES, None, mismatches=mismatches)
+    assert not found.clean and found.as_json()["label_mismatches"][0]["difference"] == -3
+    assert not examine(manifest, NO_COPIES, None, undivided="too few groups").clean
+
+
+def test_parts_of_one_file_are_no_copies() -> None:
+    manifest = manifest_of({"a": [2] * 2, "b": [2] * 2}).assign(content_hash="same")
+    assert len(same_contents(manifest)) == 8
+    assert same_contents(manifest.assign(path="one.mp4")).empty
+
+
+def test_families_join_what_pairs_join() -> None:
+    pairs = [("a", "b", 0.9), ("b", "c", 0.95), ("x", "y", 0.99)]
+    copies = pd.DataFrame(pairs, columns=["video_a", "video_b", "correlation"])
+    assert families(copies) == [(["a", "b", "c"], 0.9), (["x", "y"], 0.99)]
+    assert families(NO_COPIES) == []
+
+
+def test_classes_and_splits_are_described() -> None:
+    manifest = manifest_of({"a": [2] * 6, "b": [1] * 6})
+    figures = {"num_frames": np.arange(18.0) + 3, "fps": 10.0, "duration_s": 2.0}
+    classes = describe_classes(manifest.assign(**figures))
+    assert classes["videos"].to_dict() == {"a": 12, "b": 6}
+    assert classes["groups"].tolist() == [6, 6] and classes["seconds"].tolist() == [24.0, 12.0]
+    shares = {"valid_share": 0.2, "test_share": 0.2, "seed": 0}
+    assert "one split: train" in describe_splits(make_splits(manifest, folds=None, **shares))
+    told = describe_splits(make_splits(manifest, folds=3, **shares))
+    assert told.startswith("3 folds, every video test once")

@@ -1,43 +1,133 @@
-"""Looking at a data set before a study: which videos open, what they are, how they divide."""
+"""What is wrong with a data set, before a study finds out: files, labels, copies, divisions.
 
-import os
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
+Pure functions of what the readers, the scan of the files and the search for copies found.
+"""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
 import pandas as pd
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
-from vidclass.data.decode import DecodeError, probe
-from vidclass.data.manifest import STATUS_OK, STATUS_QUARANTINED, Dataset, usable
+from vidclass.data.leakage import Leak, find_leaks, leak_table
+from vidclass.data.manifest import STATUS_QUARANTINED, usable
 
-__all__ = ["describe_classes", "describe_splits", "probed"]
+__all__ = ["Checked", "describe_classes", "describe_splits", "examine", "families", "same_contents"]
 
 
-def probed(dataset: Dataset, progress: Callable[[int, int], None]) -> pd.DataFrame:
-    """Return the manifest with what opening each file tells; those that do not open quarantined.
+@dataclass(frozen=True)
+class Checked:
+    """What a check found.
 
-    Nothing is stored: a study probes again while it decodes, and checks every frame then.
+    Attributes:
+        manifest: every video, probed; what does not decode is quarantined with its reason.
+        mismatches: a row a video whose frames and frame labels differ in number, and ``told``.
+        contents: a row a file whose content another file has too: ``content_hash``, ``video_id``.
+        copies: pairs of videos that show the same footage though their files differ, see
+            :func:`vidclass.data.near_duplicates.near_duplicates`.
+        splits: how the videos are divided; None where they can't be, or none is labelled.
+        undivided: why labelled videos can't be.
+        leaks: what is in two splits of a fold.
+    """
+
+    manifest: pd.DataFrame
+    mismatches: pd.DataFrame
+    contents: pd.DataFrame
+    copies: pd.DataFrame
+    splits: pd.DataFrame | None
+    undivided: str
+    leaks: Sequence[Leak]
+
+    @property
+    def unreadable(self) -> pd.DataFrame:
+        """The videos that do not decode, with their reasons."""
+        return self.manifest[self.manifest["status"] == STATUS_QUARANTINED]
+
+    @property
+    def clean(self) -> bool:
+        """Whether there is nothing to mend."""
+        return not (len(self.unreadable) or len(self.mismatches) or self.leaks or self.undivided)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return all findings as plain values."""
+        unreadable = self.unreadable[["video_id", "reason"]]
+        return {
+            "clean": self.clean,
+            "num_videos": len(self.manifest),
+            "unreadable": unreadable.to_dict("records"),
+            "label_mismatches": self.mismatches.to_dict("records"),
+            "same_content": self.contents.to_dict("records"),
+            "same_footage": self.copies.to_dict("records"),
+            "undivided": self.undivided,
+            "leaks": leak_table(self.leaks).to_dict("records"),
+        }
+
+
+def examine(
+    manifest: pd.DataFrame,
+    copies: pd.DataFrame,
+    splits: pd.DataFrame | None,
+    *,
+    undivided: str = "",
+    mismatches: pd.DataFrame | None = None,
+) -> Checked:
+    """Put together what is wrong.
 
     Args:
-        dataset: as a reader found it.
-        progress: called with (done, total) files.
+        manifest: probed and hashed.
+        copies: pairs that show the same footage.
+        splits: the division to hold the videos against; None where there is none.
+        undivided: why labelled videos can't be divided.
+        mismatches: videos whose frames and frame labels differ; None where labels are of videos.
     """
-    manifest = dataset.manifest.copy()
-    rows = manifest.index[manifest["status"] == STATUS_OK]
-    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-        answers = pool.map(_probe_or_reason, manifest.loc[rows, "path"])
-        for done, (row, answer) in enumerate(zip(rows, answers, strict=True), start=1):
-            for column, value in answer.items():
-                manifest.loc[row, column] = value
-            progress(done, len(rows))
-    return manifest
+    contents = same_contents(manifest)
+    copies = _without(copies, contents)
+    leaks = [] if splits is None else find_leaks(splits, manifest, copies)
+    empty = pd.DataFrame(columns=["video_id", "told"])
+    return Checked(
+        manifest=manifest,
+        mismatches=empty if mismatches is None else mismatches,
+        contents=contents,
+        copies=copies,
+        splits=splits,
+        undivided=undivided,
+        leaks=leaks,
+    )
 
 
-def _probe_or_reason(path: str) -> dict[str, float | str]:
-    try:
-        return asdict(probe(path))
-    except DecodeError as error:
-        return {"status": STATUS_QUARANTINED, "reason": error.reason}
+def same_contents(manifest: pd.DataFrame) -> pd.DataFrame:
+    """Return the videos whose file has the content of another file, sorted by content.
+
+    Parts of one file are no copies.
+    """
+    known = manifest[manifest["content_hash"].notna()]
+    files = known.groupby("content_hash")["path"].nunique()
+    kept = known[known["content_hash"].isin(files.index[files > 1])]
+    columns = ["content_hash", "video_id", "group", "label"]
+    return kept[columns].sort_values(["content_hash", "video_id"], ignore_index=True)
+
+
+def families(copies: pd.DataFrame) -> list[tuple[list[str], float]]:
+    """Return sets of videos that pairs of ``copies`` join, and the least correlation in each."""
+    codes, ids = pd.factorize(pd.concat([copies["video_a"], copies["video_b"]]), sort=True)
+    first, second = codes[: len(copies)], codes[len(copies) :]
+    joined = coo_array((np.ones(len(copies)), (first, second)), shape=(len(ids), len(ids)))
+    _, family_of = connected_components(joined, directed=False)
+    least = copies["correlation"].groupby(family_of[first]).min()
+    return [
+        (sorted(ids[family_of == family]), float(correlation))
+        for family, correlation in least.items()
+    ]
+
+
+def _without(copies: pd.DataFrame, contents: pd.DataFrame) -> pd.DataFrame:
+    """Return the pairs that are not already told as equal content."""
+    content = contents.set_index("video_id")["content_hash"]
+    first, second = copies["video_a"].map(content), copies["video_b"].map(content)
+    return copies[~(first.notna() & (first == second))]
 
 
 def describe_classes(manifest: pd.DataFrame) -> pd.DataFrame:
@@ -63,4 +153,6 @@ def describe_splits(splits: pd.DataFrame) -> str:
     parts = ", ".join(f"{name} {counts.get(name, 0)}" for name in ("train", "valid", "test"))
     if num_folds == 1:
         return f"one split: {parts} videos"
-    return f"{num_folds} folds, every video test once; in each about: {parts} videos"
+    tested = splits[splits["split"] == "test"]
+    every = "every video" if len(tested) == splits["video_id"].nunique() else "each video at most"
+    return f"{num_folds} folds, {every} test once; in each about: {parts} videos"

@@ -34,8 +34,8 @@ share a key for certain. One of up to 64 pictures is enough to make two videos c
 CROWD = 2000
 """Pictures under one key beyond which they are taken for one that says nothing (black, a logo)."""
 ALIKE_BITS = 12
-LEAST_PICTURES = 5
-LEAST_SHARE = 0.25
+LEAST_PICTURES = 8
+MOST_SHIFTS = 3
 SAME_FOOTAGE = 0.85
 """Correlation from which two videos show the same footage; see docs/data_checks.md for why."""
 STILL_LEVELS = 4.0
@@ -128,27 +128,27 @@ def _sharing(key_N: UInt64, owner_N: npt.NDArray[np.int64]) -> set[tuple[int, in
 
 def _compare(a: Signature, b: Signature) -> tuple[float, float, int] | None:
     """Return correlation, shift in seconds and pictures compared; None for different footage."""
-    apart_FF = np.bitwise_count(a.hash_F[:, None] ^ b.hash_F[None, :])
-    place_a, place_b = np.nonzero(apart_FF <= ALIKE_BITS)
-    if not len(place_a):
+    coarse, fine, sign = (a, b, 1) if a.step_s >= b.step_s else (b, a, -1)
+    apart_FF = np.bitwise_count(coarse.hash_F[:, None] ^ fine.hash_F[None, :])
+    place_coarse, place_fine = np.nonzero(apart_FF <= ALIKE_BITS)
+    if not len(place_coarse):
         return None
-    # Pictures of one shift lie on a diagonal, as long as both clocks tick alike.
-    ratio = a.step_s / b.step_s
-    shift_M = np.rint(place_b - place_a * ratio).astype(np.int64)
-    shifts, votes = np.unique(shift_M, return_counts=True)
-    shift = int(shifts[votes.argmax()])
-    match_a = np.arange(len(a.hash_F))
-    match_b = np.rint(match_a * ratio).astype(np.int64) + shift
-    inside = (match_b >= 0) & (match_b < len(b.hash_F))
-    needed = max(LEAST_PICTURES, LEAST_SHARE * min(len(a.hash_F), len(b.hash_F)))
-    if inside.sum() < needed:
-        return None
-    pictures_a = a.small_FHW[match_a[inside]].astype(np.float64)
-    pictures_b = b.small_FHW[match_b[inside]].astype(np.float64)
-    correlation = _agreement(pictures_a, pictures_b)
-    if correlation < SAME_FOOTAGE:
-        return None
-    return correlation, shift * b.step_s, int(inside.sum())
+    # Grids lie in each other: picture k of the coarse one is shown with a picture of the fine one.
+    every = round(coarse.step_s / fine.step_s)
+    shifts, votes = np.unique(place_fine - every * place_coarse, return_counts=True)
+    best: tuple[float, float, int] | None = None
+    for shift in shifts[np.argsort(-votes, kind="stable")][:MOST_SHIFTS].tolist():
+        match_coarse = np.arange(len(coarse.hash_F))
+        match_fine = every * match_coarse + shift
+        inside = (match_fine >= 0) & (match_fine < len(fine.hash_F))
+        if inside.sum() < LEAST_PICTURES:
+            continue
+        pictures = coarse.small_FHW[match_coarse[inside]].astype(np.float64)
+        others = fine.small_FHW[match_fine[inside]].astype(np.float64)
+        correlation = _agreement(pictures, others)
+        if correlation >= SAME_FOOTAGE and (best is None or correlation > best[0]):
+            best = (correlation, sign * shift * fine.step_s, int(inside.sum()))
+    return best
 
 
 def _agreement(a_FHW: npt.NDArray[np.float64], b_FHW: npt.NDArray[np.float64]) -> float:
@@ -156,7 +156,7 @@ def _agreement(a_FHW: npt.NDArray[np.float64], b_FHW: npt.NDArray[np.float64]) -
 
     Two stills agree only when their grey levels are the same too, up to compression.
     """
-    moving_a, moving_b = a_FHW - a_FHW.mean(axis=0), b_FHW - b_FHW.mean(axis=0)
+    moving_a, moving_b = _moving(a_FHW), _moving(b_FHW)
     if min(moving_a.std(), moving_b.std()) < MOVES:
         if np.abs(a_FHW - b_FHW).mean() > STILL_LEVELS:
             return 0.0
@@ -165,3 +165,10 @@ def _agreement(a_FHW: npt.NDArray[np.float64], b_FHW: npt.NDArray[np.float64]) -
     if spread == 0.0:
         return 0.0  # a plain picture, black for example, is nobody's copy
     return float((moving_a * moving_b).mean() / spread)
+
+
+def _moving(pictures_FHW: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Return what changes over time, but for the brightness of whole pictures (fades, flashes)."""
+    plain_FHW = pictures_FHW - pictures_FHW.mean(axis=(1, 2), keepdims=True)
+    moving: npt.NDArray[np.float64] = plain_FHW - plain_FHW.mean(axis=0)
+    return moving

@@ -1,38 +1,134 @@
-"""``vidclass data check``: open every video before a study does."""
+"""``vidclass data check``: find what is wrong with a data set before a study does."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
-from vidclass.data.commands.progress import tell_progress
-from vidclass.home import home
+from vidclass.data.commands.scanned import (
+    GROUP_PATTERN,
+    HOLD_OUT_BY,
+    SOURCE,
+    Scanned,
+    rows_to_divide,
+    scanned,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from vidclass.data.check import Checked
 
 __all__ = ["EXAMPLE", "command"]
 
 EXAMPLE = "vidclass data check FOLDER --group-pattern '(seq[0-9]+)'"
+EXIT_FOUND = 1
+SHARE = 0.2
+"""Of validation and test, as a study has it by default."""
+MOST_TOLD = 50
 
 
 def command(
-    source: str = typer.Argument(
-        ..., help="A folder with one subfolder a class, or moving_shapes."
+    source: str = SOURCE,
+    group_pattern: str | None = GROUP_PATTERN,
+    hold_out_by: str | None = HOLD_OUT_BY,
+    splits: Path | None = typer.Option(
+        None, help="A split file to hold the videos against; else they are divided by groups."
     ),
-    group_pattern: str | None = typer.Option(
-        None, help="Regular expression; its first bracket, found in a file's name, is the group."
-    ),
-    seed: int = typer.Option(0, help="Seed of the division."),
+    seed: int = typer.Option(0, help="Seed of that division."),
+    out: Path | None = typer.Option(None, help="Write all findings as JSON."),
 ) -> None:
-    """Open every video; tell classes, groups, what does not open and why, and how it divides."""
-    from vidclass.data.check import describe_classes, describe_splits, probed
-    from vidclass.data.leakage import check_leakage
-    from vidclass.data.manifest import STATUS_QUARANTINED
-    from vidclass.data.readers import read_dataset
-    from vidclass.data.splits import make_splits
+    """Decode every frame of every file, count frames against labels, look for copies and leaks.
 
-    dataset = read_dataset(source, home=home(), group_pattern=group_pattern)
-    manifest = probed(dataset, tell_progress)
-    groups = "groups given" if dataset.groups_known else "no groups given: each file is its own"
-    typer.echo(f"{len(manifest)} videos in {dataset.root}; {groups}")
-    typer.echo(describe_classes(manifest).to_string())
-    for row in manifest[manifest["status"] == STATUS_QUARANTINED].itertuples():
-        typer.echo(f"does not open: {row.video_id}: {row.reason}")
-    splits = make_splits(manifest, valid_share=0.2, test_share=0.2, folds="auto", seed=seed)
-    check_leakage(splits, manifest)
-    typer.echo(describe_splits(splits))
+    Ends with 1 when something has to be mended. A second call decodes only what is new.
+    """
+    from vidclass.data.check import describe_classes, examine
+    from vidclass.data.frame_label_check import dataset_mismatches
+
+    seen = scanned(source, group_pattern, hold_out_by)
+    mismatches = dataset_mismatches(seen.dataset, seen.manifest)
+    division, undivided = _division(seen, splits, seed)
+    found = examine(
+        seen.manifest, seen.copies, division, undivided=undivided, mismatches=mismatches
+    )
+    groups = "groups given" if seen.dataset.groups_known else "no groups given: each is its own"
+    typer.echo(f"{len(found.manifest)} videos in {seen.dataset.root}; {groups}")
+    classes = describe_classes(found.manifest)
+    if len(classes):
+        typer.echo(classes.to_string())
+    for line in _lines(found, seen.scans.facts):
+        typer.echo(line)
+    if out is not None:
+        _write(out, found)
+    if not found.clean:
+        raise typer.Exit(EXIT_FOUND)
+
+
+def _division(seen: Scanned, file: Path | None, seed: int) -> tuple["pd.DataFrame | None", str]:
+    """Return the splits to check, or None and why there are none."""
+    from vidclass.data.published_splits import divide_videos
+    from vidclass.data.split_file import completed, read_split_file
+    from vidclass.errors import UserErrors
+
+    if file is not None:
+        given = read_split_file(file, seen.manifest)
+        videos = rows_to_divide(seen.manifest, seen.dataset)
+        return completed(given, videos, valid_share=SHARE, seed=seed), ""
+    if seen.dataset.annotations is None and seen.dataset.manifest["label"].isna().all():
+        return None, ""
+    try:
+        videos = rows_to_divide(seen.manifest, seen.dataset)
+        found = divide_videos(
+            videos, published="all", valid_share=SHARE, test_share=SHARE, folds="auto", seed=seed
+        )
+    except UserErrors as errors:
+        return None, "; ".join(f"{error.rule}: {error.received}" for error in errors.errors)
+    return found, ""
+
+
+def _lines(found: "Checked", facts: "pd.DataFrame") -> Iterator[str]:
+    """Yield what was found, a line each, what has to be mended marked as such."""
+    from vidclass.data.check import describe_splits, families
+
+    decoded = facts[facts["status"] == "ok"]
+    readers = ", ".join(f"{name} {n}" for name, n in decoded["reader"].value_counts().items())
+    yield f"decoded    {len(decoded)} of {len(facts)} files, every frame ({readers or 'none'})"
+    unreadable = found.unreadable[["video_id", "reason"]].itertuples(index=False)
+    yield from _some("unreadable", [f"{video}: {reason}" for video, reason in unreadable])
+    counts = ["video_id", "num_frames", "num_labels", "difference"]
+    rows = found.mismatches.reindex(columns=counts).itertuples(index=False)
+    told = [f"{v}: {frames} frames, {labels} labels ({d:+d})" for v, frames, labels, d in rows]
+    yield from _some("mismatch", told)
+    copies = found.contents.groupby("content_hash", sort=False)["video_id"].agg(" = ".join)
+    yield from _some("same file", copies.tolist())
+    alike = [
+        f"{len(ids)} videos, correlation from {least:.2f}: {', '.join(ids)}"
+        for ids, least in families(found.copies)
+    ]
+    yield from _some("same look", alike)
+    if found.splits is not None:
+        yield f"divided    {describe_splits(found.splits)}"
+    elif found.undivided:
+        yield f"undivided  {found.undivided}"
+    else:
+        yield "undivided  no video is labelled"
+    yield from _some("LEAK", [leak.told for leak in found.leaks])
+    yield "clean      nothing has to be mended" if found.clean else "mend       what is named above"
+
+
+def _some(what: str, lines: list[str]) -> Iterator[str]:
+    for line in lines[:MOST_TOLD]:
+        yield f"{what:<10} {line}"
+    if len(lines) > MOST_TOLD:
+        yield f"{what:<10} and {len(lines) - MOST_TOLD} more; --out FILE writes them all"
+
+
+def _write(out: Path, found: "Checked") -> None:
+    import json
+
+    from vidclass.home import write_aside
+
+    with write_aside(out) as aside:
+        aside.write_text(json.dumps(found.as_json(), indent=1) + "\n", encoding="utf-8")
+    typer.echo(f"written: {out}")

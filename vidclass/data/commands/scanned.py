@@ -1,0 +1,71 @@
+"""What the verbs that look at every video begin with: read, hash, decode, find copies."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import typer
+
+from vidclass.data.commands.progress import tell_progress
+from vidclass.home import home
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from vidclass.data.manifest import Dataset
+    from vidclass.data.scan import Scans
+
+__all__ = ["GROUP_PATTERN", "HOLD_OUT_BY", "SOURCE", "Scanned", "rows_to_divide", "scanned"]
+
+SOURCE = typer.Argument(..., help="A folder, a table, or FORMAT:PATH where the format isn't plain.")
+GROUP_PATTERN = typer.Option(
+    None, help="Regular expression; its first bracket, found in a file's name, is the group."
+)
+HOLD_OUT_BY = typer.Option(
+    None, help="Column that is never divided (animal) in place of group; several joined by +."
+)
+
+
+@dataclass(frozen=True)
+class Scanned:
+    """A data set of which every file was decoded.
+
+    Attributes:
+        dataset: as its reader found it.
+        manifest: probed and hashed; ``group`` is what is held out by.
+        scans: what else was seen.
+    """
+
+    dataset: "Dataset"
+    manifest: "pd.DataFrame"
+    scans: "Scans"
+
+    @property
+    def copies(self) -> "pd.DataFrame":
+        """Pairs of videos that show the same footage."""
+        from vidclass.data.near_duplicates import near_duplicates
+
+        return near_duplicates(self.scans.signatures(self.manifest))
+
+
+def scanned(source: str, group_pattern: str | None, by: str | None) -> Scanned:
+    """Read the data set and decode each of its files that was not decoded yet."""
+    from vidclass.data.groups import hold_out_by
+    from vidclass.data.readers import read_dataset
+    from vidclass.data.scan import scan_dataset
+
+    def told(stage: str, done: int, total: int) -> None:
+        tell_progress(done, total, stage, "files")
+
+    dataset = read_dataset(source, home=home(), group_pattern=group_pattern, labels_needed=False)
+    manifest, scans = scan_dataset(dataset, home(), told)
+    return Scanned(dataset, hold_out_by(manifest, by), scans)
+
+
+def rows_to_divide(manifest: "pd.DataFrame", dataset: "Dataset") -> "pd.DataFrame":
+    """Return the usable videos by their labels; one with several labels has a row for each."""
+    from vidclass.data.manifest import usable
+    from vidclass.data.sample_table import Labelling, labelled
+
+    if dataset.annotations is None:
+        return usable(manifest)
+    return labelled(manifest, dataset, Labelling("multilabel")).rows_to_divide()
