@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from vidclass.report.collect import StudyTables
+from vidclass.sweep.leak_controls import LEAK_CONTROL
 from vidclass.sweep.policy import FEWER_VIDEOS
 
 __all__ = ["EqualHours", "arm_costs", "best_so_far", "compute_unit", "equal_hours"]
@@ -76,9 +77,9 @@ def _cost(tables: StudyTables, arm: str) -> dict[str, float]:
 def _compared(table: pd.DataFrame, arm: str) -> pd.DataFrame:
     """Return the rows of ``arm`` that belong to the comparison.
 
-    The deployment model and the trainings on fewer videos are of the champion alone.
+    The deployment model, leak controls and trainings on fewer videos are of the champion alone.
     """
-    compared = (table["fold"] >= 0) & (table["kind"] != FEWER_VIDEOS)
+    compared = (table["fold"] >= 0) & ~table["kind"].isin([FEWER_VIDEOS, LEAK_CONTROL])
     return table[(table["arm"] == arm) & compared]
 
 

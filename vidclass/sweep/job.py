@@ -30,6 +30,7 @@ from vidclass.sweep.job_data import (
     split_data,
     store_of,
 )
+from vidclass.sweep.leak_controls import LEAK_CONTROL
 from vidclass.sweep.policy import FEWER_VIDEOS
 from vidclass.training import metrics
 from vidclass.training.checkpoints import CheckpointFolder
@@ -42,7 +43,7 @@ __all__ = ["Report", "build_model", "run_job"]
 
 Report = Callable[[str, dict[str, Any]], None]
 
-SCORED_KINDS = frozenset({"final", "control", FEWER_VIDEOS})
+SCORED_KINDS = frozenset({"final", "control", FEWER_VIDEOS, LEAK_CONTROL})
 """Kinds of trial that see the test set, once, at their end."""
 PERTURBATIONS: tuple[Order, ...] = ("shuffled", "reversed", "frozen")
 

@@ -8,6 +8,7 @@ import pandas as pd
 import torch
 
 from vidclass.data.clip_choice import ClipChoice
+from vidclass.data.controls import permuted_labels
 from vidclass.data.crops import CropOptions
 from vidclass.data.feature_dataset import FeatureDataset, FeatureTransform
 from vidclass.data.frame_store import FrameStore
@@ -75,6 +76,10 @@ def split_table(job: Job, home: Path, split: str) -> pd.DataFrame:
     wanted = splits[(splits["fold"] == job["fold"]) & (splits["split"] == split)]
     if samples is not None:
         return samples[samples["video_id"].isin(wanted["video_id"])].reset_index(drop=True)
+    if job["variant"] == "permuted_labels":  # of all splits together, whichever is read
+        of_fold = splits.loc[splits["fold"] == job["fold"], ["video_id"]]
+        manifest = of_fold.merge(manifest, on="video_id")
+        manifest["label"] = permuted_labels(manifest, seed=job["seed"])
     rows = wanted[["video_id"]].merge(manifest, on="video_id")
     ids = {name: number for number, name in enumerate(job["classes"])}
     return pd.DataFrame(
@@ -98,6 +103,9 @@ def _clip_settings(job: Job, order: Order) -> dict[str, Any]:
     window = Window(**job["window"])
     options = entry.options.model_validate(job["config"]["options"])
     positions: FramePositions = entry.frame_positions(window.num_frames, options)
+    crop = CropOptions.model_validate(job["crop"])
+    if job.get("variant") == "corner":
+        crop = crop.model_copy(update={"corner": crop.corner or "top_left"})
     return {
         "window": window,
         "positions": positions,
@@ -107,7 +115,7 @@ def _clip_settings(job: Job, order: Order) -> dict[str, Any]:
         "order": order,
         "seed": job["seed"],
         "choice": ClipChoice.model_validate(job["sampling"]),
-        "crop": CropOptions.model_validate(job["crop"]),
+        "crop": crop,
         "num_classes": len(job["classes"]),
     }
 
@@ -127,7 +135,8 @@ def input_of(job: Job) -> BatchTransform:
 
 def order_of(job: Job) -> Order:
     """Return the order of frames that the job trains and is scored on."""
-    return "shuffled" if job["variant"] == "shuffled" else "kept"
+    orders: dict[str, Order] = {"shuffled": "shuffled", "background": "background"}
+    return orders.get(job["variant"], "kept")
 
 
 def pretraining_data(job: Job, home: Path) -> ClipDataset | None:

@@ -16,6 +16,7 @@ from vidclass.models.profile import Profile, profile
 from vidclass.report.comparisons import resolvable_difference, smallest_attainable_p
 from vidclass.sweep.arm_data import footage_lines
 from vidclass.sweep.division import chosen_videos, divide, given_splits
+from vidclass.sweep.leak_controls import LEAK_CONTROL
 from vidclass.sweep.load import LoadedStudy, trial_config
 from vidclass.sweep.points import sampler_name
 from vidclass.sweep.policy import DEPLOY_FOLD, FEWER_VIDEOS
@@ -29,7 +30,7 @@ COARSE_POINTS = 10.0
 """A study that may not resolve this many points is told so before it starts (measurement.md 3)."""
 ASSUMED_GMACS_PER_S = 35.0
 """Training speed of one core (forward and backward, float32), for a first guess of the time."""
-UNKNOWN_ARM = ("deployment", FEWER_VIDEOS)
+UNKNOWN_ARM = ("deployment", FEWER_VIDEOS, LEAK_CONTROL)
 """Trainings of an arm that is chosen later; the largest arm stands for it in a plan."""
 BYTES_PER_PARAMETER = 16
 """A checkpoint to go on from holds weights and two moments; the best holds weights: float32."""
@@ -193,6 +194,9 @@ def plan_lines(loaded: LoadedStudy, home: Path) -> Iterator[str]:
         shares = ", ".join(f"{100 * share:g} %" for share in spec.finals.fewer_videos)
         count = plan.trials[FEWER_VIDEOS]
         yield f"fewer      {count} trainings of the champion on {shares} of its training groups"
+    if plan.trials[LEAK_CONTROL]:
+        controls = ", ".join(spec.finals.leak_controls).replace("_", " ")
+        yield f"controls   {plan.trials[LEAK_CONTROL]} trainings of the champion on {controls}"
     if plan.trials["deployment"]:
         yield f"deployment {plan.trials['deployment']} trainings of the champion on all data"
     yield (

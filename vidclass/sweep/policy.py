@@ -12,6 +12,7 @@ from typing import Any
 
 from vidclass.data.splits import DEPLOY_FOLD
 from vidclass.models import model_entry
+from vidclass.sweep.leak_controls import LEAK_CONTROL, possible_controls
 from vidclass.sweep.spec import StudySpec
 from vidclass.sweep.state import State, Trial
 
@@ -288,6 +289,11 @@ def _champion_and_after(state: State, spec: StudySpec) -> Iterator[Decision]:
         return
     arm = state.champion["arm"]
     yield from _with_fewer_videos(state, spec, arm)
+    for fold in folds(state):
+        winner = state.winners[arm, fold]
+        params = state.trials[winner["trial"]].params
+        for control in possible_controls(state, spec):
+            yield from _runs(state, spec, winner, LEAK_CONTROL, control, 1, params)
     if state.data["folds"] > 1:
         yield from _deploy_on_all(state, spec, arm)
 

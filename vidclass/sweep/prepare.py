@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from vidclass.data.controls import static_share_of
 from vidclass.data.frame_label_check import refuse_mismatches
 from vidclass.data.frame_store import FrameStore
 from vidclass.data.leakage import find_leaks
@@ -88,6 +89,8 @@ def prepare_data(engine: Engine, progress: Callable[[Progress], None]) -> None:
     splits = divide(rows, data, given, copies if told == "refuse" else None)
     videos = videos[videos["video_id"].isin(splits["video_id"])]
     facts = {**_facts(videos, splits), "classes": found.classes}
+    if "background" in engine.spec.finals.leak_controls:
+        facts["static_share"] = static_share_of(prepared.store, videos["video_id"].tolist())
     if engine.state.data:
         _check_unchanged(engine.state.data, facts)
         return

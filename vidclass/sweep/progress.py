@@ -4,6 +4,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from statistics import median
 
+from vidclass.sweep.leak_controls import LEAK_CONTROL, possible_controls
 from vidclass.sweep.policy import DEPLOY_FOLD, FEWER_VIDEOS
 from vidclass.sweep.spec import StudySpec
 from vidclass.sweep.state import State, Trial
@@ -40,7 +41,7 @@ def planned_trials(spec: StudySpec, num_folds: int, uses_order: dict[str, bool])
     """Return the trainings of each arm: search, re-runs, finals, controls; deployment apart.
 
     The deployment model's search and the trainings on fewer videos belong to one arm that is not
-    known beforehand; they are counted under ``deployment`` and ``fewer_videos``.
+    known beforehand; they are counted under ``deployment``, ``fewer_videos`` and ``leak_control``.
     """
     profile = spec.resolved
     reruns = min(profile.rerun_top, profile.trials) * (profile.rerun_seeds - 1)
@@ -50,6 +51,7 @@ def planned_trials(spec: StudySpec, num_folds: int, uses_order: dict[str, bool])
         controls = profile.time_seeds if uses_order[arm.name] else 0
         counts[arm.name] = num_folds * (search + profile.final_seeds + controls)
     counts[FEWER_VIDEOS] = num_folds * len(spec.finals.fewer_videos)
+    counts[LEAK_CONTROL] = num_folds * len(spec.finals.leak_controls)
     counts["deployment"] = search + 1 if num_folds > 1 else 0
     return counts
 
@@ -58,6 +60,7 @@ def overview(state: State, spec: StudySpec, slots: int, uses_order: dict[str, bo
     """Return the figures of the screen."""
     num_folds = state.data.get("folds", 1)
     planned = planned_trials(spec, num_folds, uses_order)
+    planned[LEAK_CONTROL] = num_folds * len(possible_controls(state, spec))
     groups: dict[str, list[Trial]] = defaultdict(list)
     for trial in state.trials.values():
         if trial.kind != "floors":
@@ -74,8 +77,8 @@ def overview(state: State, spec: StudySpec, slots: int, uses_order: dict[str, bo
 
 
 def _counted_under(trial: Trial) -> str:
-    if trial.kind == FEWER_VIDEOS:
-        return FEWER_VIDEOS
+    if trial.kind in (FEWER_VIDEOS, LEAK_CONTROL):
+        return trial.kind
     return "deployment" if trial.fold == DEPLOY_FOLD else trial.arm
 
 
@@ -104,6 +107,7 @@ def _stage(state: State) -> str:
         "final": "finals",
         "control": "value of time",
         FEWER_VIDEOS: "fewer videos",
+        LEAK_CONTROL: "leak controls",
         "deploy_search": "deployment model",
         "deploy": "deployment model",
     }
@@ -130,7 +134,7 @@ def seconds_left(
             for trial in trials
             for e in trial.epochs.values()
         ]
-        if not times and arm not in ("deployment", FEWER_VIDEOS) and count:
+        if not times and arm not in ("deployment", FEWER_VIDEOS, LEAK_CONTROL) and count:
             return None
         everyone += times
         epochs_done = sum(

@@ -17,6 +17,7 @@ from pydantic import (
 )
 
 from vidclass.data.clip_choice import ONE_VIEW, ClipChoice
+from vidclass.data.controls import LeakControl
 from vidclass.data.crops import CropOptions
 from vidclass.data.frame_store import StoreOptions
 from vidclass.data.sample_table import Labelling, Windows
@@ -253,6 +254,10 @@ class FinalsSpec(_Spec):
     more labelled videos would bring. An empty list leaves it out."""
     perturbations: bool = True
     """Whether finals are also tested on shuffled, reversed and frozen frames."""
+    leak_controls: tuple[LeakControl, ...] = ()
+    """What the champion is also trained and scored on, one seed a fold, to see that it needs the
+    behaviour: a `corner` of the frame, the still `background` (left out where cameras move),
+    `permuted_labels`. A control that comes close to the champion is told in the report."""
 
 
 class PrimarySpec(_Spec):
@@ -331,12 +336,19 @@ class StudySpec(_Spec):
         return content
 
     @model_validator(mode="after")
-    def _metric_fits_task(self) -> "StudySpec":
+    def _fits_task(self) -> "StudySpec":
         fitting = METRICS_OF_TASK[self.data.task]
         if self.primary.metric not in fitting:
             raise ValueError(
                 f"primary.metric of a {self.data.task} study is one of {', '.join(fitting)}; "
                 f"received {self.primary.metric}"
+            )
+        one_label = self.data.task == "multiclass" and self.data.windows is None
+        if "permuted_labels" in self.finals.leak_controls and not one_label:
+            raise ValueError(
+                "the leak control permuted_labels deals out labels of whole videos, one of each; "
+                "received finals.leak_controls with windows or several labels; instead: corner "
+                "and background"
             )
         return self
 
