@@ -146,6 +146,7 @@ class StudyMaker:
             groups_known=True,
             folds=self.folds,
             seconds={"probe": 1.5, "decode": 7.0},
+            readers={"decord": len(self.manifest) - 2, "decord, in order": 1},
             clips_per_split=self.splits.query("fold == 0")["split"].value_counts().to_dict(),
             manifest="manifest.parquet",
             splits="splits.parquet",

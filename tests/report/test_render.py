@@ -213,6 +213,7 @@ def test_a_study_whose_data_are_only_just_ready_has_a_page(tmp_path: Path) -> No
     page = Page(rendered.html.read_text(encoding="utf-8"))
     assert page.open == [] and page.tables == {}
     assert {"belief", "protocol"} <= set(page.ids)
+    assert "videos by decord, 1 video by decord, in order" in rendered.html.read_text("utf-8")
 
 
 def test_the_command_writes_the_report_and_tells_where(

@@ -82,6 +82,14 @@ def reproduce_command(tables: StudyTables) -> str:
     return without_paths(str(told)) if told else f"python -m vidclass.sweep {tables.name}"
 
 
+def _store(tables: StudyTables) -> str:
+    """Return the store's key, and which reader decoded how many videos where that is known."""
+    readers = tables.state.data.get("readers") or {}
+    counts = ", ".join(f"{plural(count, 'video')} by {name}" for name, count in readers.items())
+    key = str(tables.state.data["store_key"])[:HASH_LENGTH]
+    return f"{key}; decoded: {counts}" if counts else key
+
+
 def protocol_rows(tables: StudyTables, held_out: str) -> list[tuple[str, str]]:
     """Return the protocol as (question, answer).
 
@@ -95,7 +103,7 @@ def protocol_rows(tables: StudyTables, held_out: str) -> list[tuple[str, str]]:
         ("Data", without_paths(_source(tables))),
         ("Content hash", str(state.data["content_hash"])[:HASH_LENGTH]),
         ("Split", f"{held_out}; hash {str(state.data['split_hash'])[:HASH_LENGTH]}"),
-        ("Store", f"{str(state.data['store_key'])[:HASH_LENGTH]}"),
+        ("Store", _store(tables)),
         ("Study file", f"hash {str(started.get('spec_hash', ''))[:HASH_LENGTH]}"),
         ("Unit of independence", f"{spec.primary.unit} ({state.data['num_groups']:,} of them)"),
         ("Primary figure", f"{spec.primary.metric} at {spec.primary.level} level"),

@@ -23,6 +23,7 @@ from vidclass.home import store_folder, write_aside
 from vidclass.sweep.arm_data import class_mistakes
 from vidclass.sweep.division import chosen_videos, divide, given_splits
 from vidclass.sweep.engine import Engine
+from vidclass.sweep.features import check_poses
 from vidclass.sweep.samples import check_clips_fit, sample_facts
 from vidclass.sweep.spec import DataSpec
 
@@ -80,6 +81,7 @@ def prepare_data(engine: Engine, progress: Callable[[Progress], None]) -> None:
     found = labelled(manifest, dataset, data.labelling)
     videos = found.videos
     refuse_mismatches(dataset, manifest)
+    check_poses(engine.spec, prepared.store, engine.home)
     samples = make_samples(found, prepared.store.index, data.labelling)
     check_clips_fit(samples, prepared.store.index, data)
     copies, told = None, data.split.near_duplicates
@@ -111,6 +113,7 @@ def prepare_data(engine: Engine, progress: Callable[[Progress], None]) -> None:
         published=data.split.published if published_columns(videos) else None,
         seconds={"find": made - started, **prepared.seconds, "all": time.time() - started},
         decoded=prepared.decoded,
+        readers=prepared.readers,
         manifest="manifest.parquet",
         splits="splits.parquet",
     )
