@@ -1,6 +1,5 @@
 """A job whose model takes features: they are made sure of before it trains, and trained on."""
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -15,30 +14,53 @@ from vidclass.data.feature_store import (
     prepare_features,
 )
 from vidclass.data.frame_store import FrameStore
+from vidclass.data.pose_store import prepare_poses
 from vidclass.data.transforms import BatchTransform
 from vidclass.home import store_folder
-from vidclass.models import FeatureSource, model_entry
+from vidclass.models import FeatureSource, PoseSource, model_entry
 from vidclass.models.backbones import frozen_backbone
 from vidclass.models.pretrained import weights_hash
 from vidclass.models.registry import Normalisation
+from vidclass.sweep.load import corners, trial_config
+from vidclass.sweep.spec import StudySpec
 from vidclass.training.precision import to_device
 from vidclass.training.process_state import process_state
 
-__all__ = ["feature_source_of", "features_of"]
+__all__ = ["check_poses", "feature_source_of", "features_of"]
 
 Job = dict[str, Any]
 
 
-def feature_source_of(job: Job) -> FeatureSource | None:
+def feature_source_of(job: Job) -> FeatureSource | PoseSource | None:
     """Return how the features are made that the job's model takes; None where it takes clips."""
     entry = model_entry(job["config"]["model"])
     return entry.features(entry.options.model_validate(job["config"]["options"]))
 
 
+def check_poses(spec: StudySpec, frames: FrameStore, home: Path) -> None:
+    """Read the pose files that arms of ``spec`` need, so that what is wrong is told before a trial.
+
+    Raises:
+        UserErrors: with every pose file that is absent or wrong.
+        UserError: when an arm's ``num_features`` is not that of the files.
+    """
+    for arm in spec.arms:
+        for corner in corners(arm):
+            source = feature_source_of({"config": trial_config(spec, arm, corner)})
+            if isinstance(source, PoseSource):
+                prepare_poses(frames, store_folder(home), source.options, source.num_features)
+
+
 def features_of(
-    job: Job, source: FeatureSource, frames: FrameStore, home: Path, device: torch.device
+    job: Job,
+    source: FeatureSource | PoseSource,
+    frames: FrameStore,
+    home: Path,
+    device: torch.device,
 ) -> tuple[FeatureStore, Built]:
     """Return the features that the job's model takes, computing those that are not there."""
+    if isinstance(source, PoseSource):
+        return prepare_poses(frames, store_folder(home), source.options, source.num_features)
     entry = model_entry(job["config"]["model"])
     pixels = entry.normalisation(entry.options.model_validate(job["config"]["options"]))
     crop = CropOptions.model_validate(job["crop"])
@@ -55,17 +77,11 @@ def features_of(
         corner=crop.corner,
         corner_share=crop.corner_share,
     )
-    # Others that want these features wait, so the cores are free; no gradient, no random number.
-    with process_state(device, _num_cores()), torch.no_grad():
+    # One thread, as every trial has: others of the study compute on the other cores meanwhile.
+    with process_state(device, num_threads=1), torch.no_grad():
         return prepare_features(
             frames, store_folder(home), recipe, lambda: _encoder(source, pixels, device)
         )
-
-
-def _num_cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _encoder(source: FeatureSource, pixels: Normalisation, device: torch.device) -> Encode:
