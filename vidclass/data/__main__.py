@@ -5,12 +5,25 @@ from types import ModuleType
 import typer
 
 from vidclass.cli import run_app
-from vidclass.data.commands import agreement, check, convert, fetch, index, make, prepare, preview
+from vidclass.data.commands import (
+    agreement,
+    check,
+    confounds,
+    convert,
+    fetch,
+    index,
+    make,
+    prepare,
+    preview,
+    split,
+)
 
 VERBS: dict[str, ModuleType] = {
     "fetch": fetch,
     "index": index,
     "check": check,
+    "split": split,
+    "confounds": confounds,
     "convert": convert,
     "agreement": agreement,
     "make": make,

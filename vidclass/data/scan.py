@@ -32,7 +32,15 @@ from vidclass.data.parallel import Died, for_each_file
 from vidclass.data.signatures import SIDE, Signature, grid_frames, signature_of, small_pictures
 from vidclass.home import write_aside
 
-__all__ = ["FACT_COLUMNS", "Scans", "scan_dataset", "scan_files", "scan_video", "with_facts"]
+__all__ = [
+    "FACT_COLUMNS",
+    "Scans",
+    "known_scans",
+    "scan_dataset",
+    "scan_files",
+    "scan_video",
+    "with_facts",
+]
 
 SCAN_VERSION = 1
 """Raise it when the same file would give other facts or pictures."""
@@ -118,13 +126,32 @@ def scan_dataset(
         home: where hashes and scans are cached.
         progress: called with (stage, done, total).
     """
-    root = hashlib.sha256(str(dataset.root).encode()).hexdigest()[:16]
-    cache = home / "hashes" / f"{root}.parquet"
-    manifest = with_content_hashes(dataset.manifest, cache, lambda *at: progress("hashed", *at))
-    name = f"{dataset.root}\0{DECODER_VERSION}\0{SCAN_VERSION}"
-    folder = home / "scans" / hashlib.sha256(name.encode()).hexdigest()[:16]
+    manifest = _hashed(dataset, home, progress)
+    folder = _folder(dataset, home)
     scans = scan_files(manifest, folder, lambda *at: progress("decoded", *at))
     return with_facts(manifest, scans.facts), scans
+
+
+def known_scans(
+    dataset: Dataset, home: Path, progress: Callable[[str, int, int], None]
+) -> tuple[pd.DataFrame, "Scans"]:
+    """Return what `scan_dataset` returns of the files that it decoded before; decode none."""
+    manifest = _hashed(dataset, home, progress)
+    scans = Scans(_folder(dataset, home))
+    return with_facts(manifest, scans.facts), scans
+
+
+def _hashed(
+    dataset: Dataset, home: Path, progress: Callable[[str, int, int], None]
+) -> pd.DataFrame:
+    root = hashlib.sha256(str(dataset.root).encode()).hexdigest()[:16]
+    cache = home / "hashes" / f"{root}.parquet"
+    return with_content_hashes(dataset.manifest, cache, lambda *at: progress("hashed", *at))
+
+
+def _folder(dataset: Dataset, home: Path) -> Path:
+    name = f"{dataset.root}\0{DECODER_VERSION}\0{SCAN_VERSION}"
+    return home / "scans" / hashlib.sha256(name.encode()).hexdigest()[:16]
 
 
 def scan_files(

@@ -14,7 +14,15 @@ if TYPE_CHECKING:
     from vidclass.data.manifest import Dataset
     from vidclass.data.scan import Scans
 
-__all__ = ["GROUP_PATTERN", "HOLD_OUT_BY", "SOURCE", "Scanned", "rows_to_divide", "scanned"]
+__all__ = [
+    "GROUP_PATTERN",
+    "HOLD_OUT_BY",
+    "SOURCE",
+    "Scanned",
+    "rows_to_divide",
+    "scanned",
+    "tell_files",
+]
 
 SOURCE = typer.Argument(..., help="A folder, a table, or FORMAT:PATH where the format isn't plain.")
 GROUP_PATTERN = typer.Option(
@@ -47,17 +55,19 @@ class Scanned:
         return near_duplicates(self.scans.signatures(self.manifest))
 
 
+def tell_files(stage: str, done: int, total: int) -> None:
+    """Tell how far a stage of reading files is."""
+    tell_progress(done, total, stage, "files")
+
+
 def scanned(source: str, group_pattern: str | None, by: str | None) -> Scanned:
     """Read the data set and decode each of its files that was not decoded yet."""
     from vidclass.data.groups import hold_out_by
     from vidclass.data.readers import read_dataset
     from vidclass.data.scan import scan_dataset
 
-    def told(stage: str, done: int, total: int) -> None:
-        tell_progress(done, total, stage, "files")
-
     dataset = read_dataset(source, home=home(), group_pattern=group_pattern, labels_needed=False)
-    manifest, scans = scan_dataset(dataset, home(), told)
+    manifest, scans = scan_dataset(dataset, home(), tell_files)
     return Scanned(dataset, hold_out_by(manifest, by), scans)
 
 
