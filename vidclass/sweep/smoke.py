@@ -12,6 +12,7 @@ from vidclass.sweep.spec import ArmSpec, StudySpec
 __all__ = ["smoke_changes"]
 
 SIDE = 32  # of the control data set's frames
+PRETRAIN_EPOCHS = 2
 BUDGET = {
     "data.preset": "smoke",
     "budget.trials": 2,
@@ -46,6 +47,8 @@ def _small(arm: ArmSpec) -> dict[str, Any]:
         if key not in ModelOptions.model_fields  # the study gives those to all arms
     }
     content = arm.model_dump(mode="json")
+    if content["fixed"].get("pretrain_epochs"):
+        quick["pretrain_epochs"] = PRETRAIN_EPOCHS
     sized = "data.input_size"
     searched = {key: value for key, value in content["search"].items() if key != sized}
     return {
