@@ -23,7 +23,7 @@ FRAMES_APART = 2  # that a tracker's count of frames may be from the video's
 class PoseOptions(BaseModel):
     """How positions become features."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     centre: str | None = None
     """Positions are counted from this body part of the same animal, or from the `mean` of its

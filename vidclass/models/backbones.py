@@ -305,14 +305,16 @@ def frozen_backbone(source: FeatureSource) -> Backbone:
 def with_backbone(model: nn.Module, entry: ModelEntry, options: ModelOptions) -> nn.Module:
     """Return ``model`` as one that takes clips: before one of features comes their backbone.
 
+    One that takes poses stays as it is.
+
     Args:
         model: as ``create_model`` made it; it becomes a part of the new one, not a copy.
         entry: of the model.
         options: of the model.
     """
     source = entry.features(options)
-    if source is None:
-        return model
+    if not isinstance(source, FeatureSource):
+        return model  # of clips, or of poses, which no net makes
     whole = OnFrames(
         lambda: frozen_backbone(source),
         model,

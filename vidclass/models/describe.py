@@ -9,7 +9,13 @@ from pydantic.fields import FieldInfo
 
 from vidclass.errors import UserError
 from vidclass.models.profile import Profile, profile
-from vidclass.models.registry import ModelEntry, list_models, model_entry
+from vidclass.models.registry import (
+    FeatureSource,
+    ModelEntry,
+    PoseSource,
+    list_models,
+    model_entry,
+)
 from vidclass.models.trunk import GEOMETRY_RULE, TrunkOptions
 
 __all__ = ["ModelRow", "OptionRow", "model_rows", "models_table", "option_rows", "show_model"]
@@ -160,14 +166,17 @@ def _costs_text(entry: ModelEntry, costs: Profile) -> str:
     size = costs.options["input_size"]
     mean, std = (", ".join(f"{x:.5g}" for x in part) for part in entry.normalisation(options))
     source = entry.features(options)
+    taken = f"at {size} x {size} px, (x - mean) / std with mean ({mean}) and std ({std})"
+    if isinstance(source, PoseSource):
+        taken = f"of each the {source.num_features} numbers of its poses"
     kept = (
         f", of which each epoch repeats {costs.step_gmacs:.4g}: what {source.backbone} makes of a "
         "frame is computed once, without augmentation"
-        if source is not None
+        if isinstance(source, FeatureSource)
         else ""
     )
     return (
-        f"Sees {seen}, at {size} x {size} px, (x - mean) / std with mean ({mean}) and std ({std}). "
+        f"Sees {seen}, {taken}. "
         f"The order of the frames {'matters' if entry.uses_order else 'cannot matter'}. "
         f"With {costs.num_classes} classes: {costs.parameters:,} parameters "
         f"({costs.parameters_counted_as_keras:,} as Keras counts; {costs.trained_parameters:,} are "

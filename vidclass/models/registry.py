@@ -24,6 +24,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import nn
 
+from vidclass.data.poses import PoseOptions
 from vidclass.data.sampling import FramePositions
 from vidclass.errors import UserError, UserErrors
 
@@ -33,6 +34,7 @@ __all__ = [
     "ModelEntry",
     "ModelOptions",
     "Normalisation",
+    "PoseSource",
     "Pretrains",
     "check_clips",
     "check_features",
@@ -71,6 +73,18 @@ class FeatureSource(NamedTuple):
     weights: str
     pooling: str
     input_size: int
+    num_features: int
+
+
+class PoseSource(NamedTuple):
+    """How the features of a frame are read from a pose file, where a model takes those.
+
+    Args:
+        options: how positions become features.
+        num_features: numbers a frame (D).
+    """
+
+    options: PoseOptions
     num_features: int
 
 
@@ -130,7 +144,7 @@ class ModelEntry:
     normalisation: Callable[[Any], Normalisation]
     build: Callable[[int, Any], nn.Module]
     quick_options: Mapping[str, Any] = field(default_factory=dict)
-    features: Callable[[Any], FeatureSource | None] = no_features
+    features: Callable[[Any], FeatureSource | PoseSource | None] = no_features
 
     @property
     def searchable(self) -> tuple[str, ...]:
@@ -172,7 +186,7 @@ def register_model(
     frame_positions: Callable[[int, OptionsT], FramePositions] = whole_window,
     normalisation: Normalisation | Callable[[OptionsT], Normalisation] | None = None,
     quick_options: Mapping[str, Any] | None = None,
-    features: Callable[[OptionsT], FeatureSource | None] = no_features,
+    features: Callable[[OptionsT], FeatureSource | PoseSource | None] = no_features,
 ) -> Callable[[Callable[[int, OptionsT], nn.Module]], Callable[[int, OptionsT], nn.Module]]:
     """Register the decorated function ``(num_classes, options) -> model`` under ``name``.
 

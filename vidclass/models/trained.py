@@ -6,9 +6,10 @@ from typing import Any
 import torch
 from torch import nn
 
+from vidclass.errors import UserError
 from vidclass.models.backbones import with_backbone
 from vidclass.models.pretrained import skip_pretrained
-from vidclass.models.registry import create_model, model_entry, validate_options
+from vidclass.models.registry import PoseSource, create_model, model_entry, validate_options
 
 __all__ = ["trained_model"]
 
@@ -28,10 +29,18 @@ def trained_model(
         weights: its state.
 
     Raises:
-        UserError: when no model has that name, or the backbone's file is gone.
+        UserError: when no model has that name, the backbone's file is gone, or the model takes
+            poses: there is no way from a video to those here.
         UserErrors: when the options are wrong.
     """
+    entry, checked = model_entry(name), validate_options(name, options)
+    if isinstance(entry.features(checked), PoseSource):
+        raise UserError(
+            "a model that is used on videos takes frames",
+            f"{name} takes poses",
+            "create_model, load its weights, and give it vidclass.data.poses.read_pose",
+        )
     with skip_pretrained():
         model = create_model(name, num_classes, **options)
     model.load_state_dict(weights)
-    return with_backbone(model, model_entry(name), validate_options(name, options)).eval()
+    return with_backbone(model, entry, checked).eval()

@@ -16,7 +16,7 @@ import torch
 
 from vidclass.data.sampling import Order
 from vidclass.home import studies_folder
-from vidclass.models import create_model, model_entry
+from vidclass.models import FeatureSource, create_model, model_entry
 from vidclass.models.pretrained import NO_WEIGHTS, weights_hash
 from vidclass.sweep import predictions as files
 from vidclass.sweep.features import feature_source_of, features_of
@@ -75,7 +75,8 @@ def _prepared(job: Job, home: Path, model: torch.nn.Module) -> dict[str, Any]:
     if source is not None:
         frames = store_of(job, home)
         features, built = features_of(job, source, frames, home, device())
-        hashes.add(weights_hash(source.backbone, source.weights))
+        if isinstance(source, FeatureSource):
+            hashes.add(weights_hash(source.backbone, source.weights))
         payload["features"] = {"key": features.path.name, **asdict(built)}
     payload["weights_sha256"] = sorted(hashes - {None, NO_WEIGHTS})
     return payload

@@ -1,0 +1,112 @@
+"""An arm on poses is searched, trained and scored beside those on pixels."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from vidclass.data.frame_store import FrameStore, write_store
+from vidclass.data.manifest import new_manifest, write_manifest
+from vidclass.errors import UserError
+from vidclass.home import store_folder
+from vidclass.sweep.engine import Engine
+from vidclass.sweep.features import check_poses
+from vidclass.sweep.identity import session_facts
+from vidclass.sweep.job import run_job
+from vidclass.sweep.load import load_study_file
+from vidclass.sweep.prepare import divide
+from vidclass.tracking.models import load_trained
+
+NUM_VIDEOS, NUM_FRAMES = 40, 12
+CLASSES = ["left", "right"]
+STORE = "walks"
+STUDY = """
+study: poses
+data: {input_size: 32, window: {span_s: 1.0, num_frames: 6}}
+train: {batch_size: 8, init: default}
+budget: {trials: 2, epochs: 12}
+search: {halving: null}
+finals: {seeds: 1, rerun_top: 1, rerun_seeds: 1, time_seeds: 1, fewer_videos: []}
+arms:
+  - name: poses
+    model: pose_lstm
+    fixed: {num_features: 4, num_frames: 6, units: 8, scale: [nose, tail]}
+    search: {lr: {low: 1.0e-2, high: 4.0e-2}}
+"""
+
+
+@pytest.fixture
+def engine(home: Path, tmp_path: Path) -> Engine:
+    """A study of one pose arm over walks to the left and to the right; the pixels are black."""
+    file = tmp_path / "poses.yaml"
+    file.write_text(STUDY)
+    loaded = load_study_file(str(file))
+    engine = Engine(loaded.spec, loaded.name, home, loaded.videos)
+    session_facts(engine, loaded, slots=1)
+    manifest = make_store(store_folder(home) / STORE, tmp_path)
+    splits = divide(manifest, loaded.spec.data)
+    write_manifest(manifest, engine.folder / "manifest.parquet")
+    splits.to_parquet(engine.folder / "splits.parquet", index=False)
+    engine.append(
+        "data_ready",
+        content_hash="c" * 64,
+        split_hash="s" * 64,
+        store_key=STORE,
+        classes=CLASSES,
+        folds=1,
+    )
+    return engine
+
+
+def make_store(folder: Path, films: Path) -> pd.DataFrame:
+    folder.mkdir(parents=True)
+    size = NUM_FRAMES * 32 * 32 * 3
+    (folder / "a.rgb").write_bytes(bytes(NUM_VIDEOS * size))
+    names = [f"{n:02d}.mp4" for n in range(NUM_VIDEOS)]
+    rows = pd.DataFrame({"video_id": names, "group": names, "split": None})
+    rows["path"] = [str(films / name) for name in names]
+    rows["label"] = [CLASSES[n % 2] for n in range(NUM_VIDEOS)]
+    facts = {"num_frames": NUM_FRAMES, "fps": 10.0, "width": 32, "height": 32}
+    facts |= {"duration_s": NUM_FRAMES / 10, "bitrate_bps": 1000.0, "size_bytes": 1000.0}
+    manifest = new_manifest(rows).assign(**facts, content_hash=names)
+    index = pd.DataFrame({"video_id": names, "shard": "a.rgb"})
+    index = index.assign(offset=np.arange(NUM_VIDEOS) * size, T=NUM_FRAMES, H=32, W=32, fps=10.0)
+    write_store(folder, index, manifest, {})
+    generator = np.random.default_rng(0)
+    for n in range(NUM_VIDEOS):
+        steps = np.arange(NUM_FRAMES) * (5 if n % 2 else -5) + generator.normal(100, 2)
+        poses = {"track": "m1", "frame_idx": range(NUM_FRAMES), "instance.score": 1.0}
+        poses |= {"nose.x": steps, "nose.y": 50.0, "tail.x": steps, "tail.y": 60.0}
+        pd.DataFrame(poses).to_csv(films / f"{n:02d}.pose.csv", index=False)
+    return manifest
+
+
+def test_an_arm_on_poses_learns_what_no_pixel_shows(engine: Engine) -> None:
+    frames = FrameStore.open(store_folder(engine.home) / STORE)
+    check_poses(engine.spec, frames, engine.home)
+    prepared = []
+    while (job := engine.propose()) is not None:
+
+        def report(message, payload, job=job):
+            if message == "prepared":
+                prepared.append(payload)
+            engine.on_message(job["trial"], job["attempt"], message, payload)
+
+        run_job(job, engine.home, report)
+    assert engine.finished == "complete"
+    assert {payload["features"]["num_frames"] for payload in prepared} == {0}  # made beforehand
+    (final,) = [t for t in engine.state.trials.values() if t.kind == "final"]
+    assert final.best_value is not None and final.best_value > 0.9
+    with pytest.raises(UserError, match="used on videos takes frames.*pose_lstm takes poses"):
+        load_trained(final, len(CLASSES), engine.folder)
+    engine.close()
+
+
+def test_a_wrong_number_of_features_is_told_before_a_trial(engine: Engine) -> None:
+    (arm,) = engine.spec.arms
+    arm.fixed["num_features"] = 6
+    frames = FrameStore.open(store_folder(engine.home) / STORE)
+    with pytest.raises(UserError, match="num_features: 4"):
+        check_poses(engine.spec, frames, engine.home)
+    engine.close()
