@@ -90,9 +90,9 @@ def simulate(
         )
         runs[name] = ArmRuns(
             arm=name,
-            video_id_N=np.arange(num).astype(object),
-            label_N=np.ones(num, np.int64),
-            pred_SN=(latent_SN > 0).astype(np.int64),
+            sample_id_N=np.arange(num).astype(object),
+            labels=np.ones(num, np.int64),
+            said=(latent_SN > 0).astype(np.int64),
             group_N=group_N,
             fold_N=np.zeros(num, np.int64),
             deterministic=name == "floor",

@@ -31,9 +31,9 @@ def arm(right_SN: object, group_N: object = None, name: str = "a", fixed: bool =
     label = np.arange(num, dtype=np.int64) % 2
     return ArmRuns(
         arm=name,
-        video_id_N=np.arange(num).astype(object),
-        label_N=label,
-        pred_SN=np.where(right == 1, label, 1 - label),
+        sample_id_N=np.arange(num).astype(object),
+        labels=label,
+        said=np.where(right == 1, label, 1 - label),
         group_N=np.arange(num) if group_N is None else np.asarray(group_N),
         fold_N=np.zeros(num, np.int64),
         deterministic=fixed,
@@ -157,7 +157,7 @@ def test_a_floor_that_cannot_vary_adds_no_seed_variance() -> None:
 def test_arms_are_compared_on_the_videos_that_both_have() -> None:
     a = arm([1, 1, 1, 0, 0, 0, 1, 1])
     b = arm([1, 0, 1, 0, 1, 0, 1, 1], name="b").only(np.arange(8) > 1)
-    assert compare(a, b).num_videos == 6
+    assert compare(a, b).num_samples == 6
     with pytest.raises(ValueError, match="no video in common"):
         compare(a.only(np.arange(8) < 2), b)
 
@@ -311,9 +311,7 @@ def rejections(acceptance: ModuleType, draws: int, seeds: bool) -> float:
             generator, [0.7, 0.7], icc=0.05, num_groups=100, num_seeds=2, seed_sd=0.03
         )
         if not seeds:
-            runs = {
-                n: replace(r, deterministic=True, pred_SN=r.pred_SN[:1]) for n, r in runs.items()
-            }
+            runs = {n: replace(r, deterministic=True, said=r.said[:1]) for n, r in runs.items()}
         found += compare(runs["a0"], runs["a1"]).excludes_zero
     return found / draws
 

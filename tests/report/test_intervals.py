@@ -12,13 +12,10 @@ from vidclass.report import runs as runs_module
 from vidclass.report.intervals import (
     Interval,
     accuracy_interval,
-    average_precision,
-    class_f1,
     clopper_pearson,
     equivalence,
-    resampled_interval,
-    score_interval,
 )
+from vidclass.report.resampling import score_interval
 from vidclass.report.runs import (
     ArmRuns,
     pooled_seed_variance,
@@ -38,9 +35,9 @@ def arm(
     label = np.arange(num, dtype=np.int64) % 2
     return ArmRuns(
         arm=name,
-        video_id_N=np.arange(num).astype(object),
-        label_N=label,
-        pred_SN=np.where(right == 1, label, 1 - label),
+        sample_id_N=np.arange(num).astype(object),
+        labels=label,
+        said=np.where(right == 1, label, 1 - label),
         group_N=np.arange(num) if group_N is None else np.asarray(group_N),
         fold_N=np.zeros(num, np.int64) if fold_N is None else np.asarray(fold_N),
     )
@@ -84,7 +81,7 @@ def test_a_perfect_score_of_few_groups_is_not_taken_for_certain() -> None:
 
 def test_under_five_groups_nothing_is_estimable() -> None:
     runs = arm([1, 1, 0, 0] * 10, np.repeat(np.arange(4), 10))
-    for found in (accuracy_interval(runs), resampled_interval(runs, class_f1(1))):
+    for found in (accuracy_interval(runs), score_interval(runs, "macro_f1")):
         assert (found.low, found.high, found.df) == (None, None, None)
         assert found.reason == "4 groups; an interval needs 5"
         assert found.estimate == pytest.approx(0.5)
@@ -150,42 +147,6 @@ def test_macro_f1_and_its_linearisation_agree_with_the_metrics_and_with_the_jack
     assert linear == pytest.approx(whole - np.array(without), abs=5e-5)
 
 
-def test_average_precision_counts_ties_as_one_step() -> None:
-    prob = np.array([0.9, 0.8, 0.8, 0.1])
-    label = np.array([1, 1, 0, 0])
-    both = np.stack([1 - prob, prob], axis=1)
-    of_one = 0.5 * 1 + 0.5 * (2 / 3)
-    of_zero = 0.5 * 1 + 0.5 * (2 / 3)
-    assert average_precision(label, label, both) == pytest.approx((of_one + of_zero) / 2)
-
-
-def test_resampling_keeps_the_mix_of_classes_of_pure_groups() -> None:
-    """Recall of a class with its share of groups fixed varies only by what is inside the class."""
-    groups = np.repeat(np.arange(20), 4)
-    label = (groups >= 17).astype(np.int64)
-    runs = ArmRuns(
-        "a", np.arange(80), label, label[None], groups, np.zeros(80, np.int64), deterministic=True
-    )
-    supports: list[int] = []
-
-    def support(label_N: np.ndarray, pred_N: np.ndarray, prob_NK: object) -> float:
-        supports.append(int(label_N.sum()))
-        return 1.0
-
-    resampled_interval(runs, support)
-    assert set(supports) == {12}
-
-
-def test_resampled_interval_of_f1_covers_it_and_is_wider_with_fewer_groups() -> None:
-    generator = np.random.default_rng(4)
-    right = (generator.random((3, 240)) < 0.75).astype(int)
-    many = score_interval(arm(right, np.repeat(np.arange(60), 4)), "macro_f1")
-    few = score_interval(arm(right[:, :24], np.repeat(np.arange(6), 4)), "macro_f1")
-    assert many.low and many.high and few.low and few.high
-    assert many.low < many.estimate < many.high
-    assert few.high - few.low > 2 * (many.high - many.low)
-
-
 @pytest.mark.parametrize(
     ("low", "high", "holds"), [(0.1, 0.149, True), (0.1, 0.151, False), (None, None, None)]
 )
@@ -228,8 +189,8 @@ def test_seeds_are_ranked_within_folds_and_incomplete_ones_left_out() -> None:
     )
     runs = read_runs(table)["x"]
     assert runs.num_seeds == 2
-    assert list(runs.video_id_N) == ["a1", "b1", "c1"]
-    assert runs.pred_SN.tolist() == [[1, 1, 0], [0, 0, 1]]
+    assert list(runs.sample_id_N) == ["a1", "b1", "c1"]
+    assert runs.said.tolist() == [[1, 1, 0], [0, 0, 1]]
     assert runs.num_groups == 3
     assert runs.prob_SNK is not None and runs.prob_SNK.shape == (2, 3, 2)
 
@@ -237,7 +198,12 @@ def test_seeds_are_ranked_within_folds_and_incomplete_ones_left_out() -> None:
 def test_published_splits_may_test_a_video_in_several_folds() -> None:
     table = pd.DataFrame([*rows("x", 0, 1, ["b1", "a1"]), *rows("x", 1, 1, ["a1", "c1"])])
     runs = read_runs(table)["x"]
-    assert list(runs.video_id_N) == ["a1 in fold 0", "a1 in fold 1", "b1 in fold 0", "c1 in fold 1"]
+    assert list(runs.sample_id_N) == [
+        "a1 in fold 0",
+        "a1 in fold 1",
+        "b1 in fold 0",
+        "c1 in fold 1",
+    ]
     assert runs.num_groups == 3
 
 

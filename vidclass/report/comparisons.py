@@ -31,13 +31,14 @@ from scipy import special
 from vidclass.report.intervals import MIN_GROUPS
 from vidclass.report.paired_tests import ONE_RUN, mcnemar, sign_flip_test, t_test
 from vidclass.report.runs import (
+    MEANS,
     MIN_OWN_SEEDS,
     ArmRuns,
-    Metric,
     SeedVariance,
     pooled_seed_variance,
     seed_variance,
 )
+from vidclass.training.scoring import Metric
 
 __all__ = [
     "ALPHA",
@@ -78,7 +79,7 @@ class Comparison:
         method: how, in words; says what is not covered.
         df: degrees of freedom of the t, None for other tests.
         num_groups: independent groups.
-        num_videos: videos.
+        num_samples: videos, or windows of them.
         num_seeds: seeds of the arm that has fewer (deterministic floors aside).
         primary: whether it belongs to the declared family; all else is exploratory.
         resolvable: difference that this test would detect with 80 % power, or None.
@@ -94,7 +95,7 @@ class Comparison:
     method: str
     df: float | None
     num_groups: int
-    num_videos: int
+    num_samples: int
     num_seeds: int
     primary: bool = False
     resolvable: float | None = None
@@ -148,7 +149,7 @@ def compare(
     note = "" if a.deterministic and b.deterministic else ONE_RUN
     if seeds_a and seeds_b and not (a.deterministic and b.deterministic):
         test = t_test(difference, linear_N, a, seeds_a, seeds_b, _own(a, b))
-    elif metric == "accuracy" and one_run and a.num_groups == a.num_videos:
+    elif metric in MEANS and one_run and a.num_groups == a.num_samples:
         test = mcnemar(a.right_SN()[0] - b.right_SN()[0], note)
     else:
         test = sign_flip_test(difference, linear_N, a, metric, note)
@@ -167,7 +168,7 @@ def compare(
         method=test.method,
         df=test.df,
         num_groups=a.num_groups,
-        num_videos=a.num_videos,
+        num_samples=a.num_samples,
         num_seeds=min(noisy, default=1),
         primary=primary,
         resolvable=min(1.0, factor * test.error) if estimable else None,
@@ -175,11 +176,11 @@ def compare(
 
 
 def _shared(a: ArmRuns, b: ArmRuns) -> tuple[ArmRuns, ArmRuns]:
-    same = a.video_id_N is b.video_id_N or np.array_equal(a.video_id_N, b.video_id_N)
+    same = a.sample_id_N is b.sample_id_N or np.array_equal(a.sample_id_N, b.sample_id_N)
     if not same:
-        a = a.only(np.isin(a.video_id_N, b.video_id_N))
-        b = b.only(np.isin(b.video_id_N, a.video_id_N))
-    if not a.num_videos:
+        a = a.only(np.isin(a.sample_id_N, b.sample_id_N))
+        b = b.only(np.isin(b.sample_id_N, a.sample_id_N))
+    if not a.num_samples:
         raise ValueError(f"{a.arm} and {b.arm} have scored no video in common")
     return a, b
 

@@ -9,9 +9,10 @@ from matplotlib.figure import Figure
 from vidclass.data.subset import share_of_groups
 from vidclass.report.collect import StudyTables
 from vidclass.report.drawing import ACCENT, FLOOR_COLOUR, INK, blank
-from vidclass.report.intervals import score_interval
-from vidclass.report.runs import Metric, pooled_seed_variance, read_runs
+from vidclass.report.resampling import score_interval
+from vidclass.report.runs import pooled_seed_variance, read_runs
 from vidclass.sweep.policy import FEWER_VIDEOS, share_of
+from vidclass.training.scoring import Metric
 
 __all__ = ["VideosPoint", "draw_videos_curve", "last_doubling", "videos_curve"]
 

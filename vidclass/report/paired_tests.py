@@ -11,13 +11,14 @@ from scipy import optimize, special, stats
 
 from vidclass.report.intervals import LEVEL
 from vidclass.report.runs import (
+    MEANS,
     ArmRuns,
     Float64,
-    Metric,
     SeedVariance,
     group_variance,
     satterthwaite,
 )
+from vidclass.training.scoring import Metric
 
 __all__ = ["PairedTest", "mcnemar", "sign_flip_test", "t_test", "tango_interval"]
 
@@ -84,8 +85,8 @@ def sign_flip_test(
 
     A shift is kept when at least 5 % of the sign patterns give a total as far from 0 as the
     observed one. Each pattern keeps the shifts between the mean of the groups that it turns and the
-    mean of those that it leaves, so that the interval is read off the sorted ends. For macro F1 the
-    interval is a t over groups.
+    mean of those that it leaves, so that the interval is read off the sorted ends. For F1 and
+    average precision the interval is a t over groups.
     """
     codes_N, size_G = np.unique(a.group_N, return_inverse=True, return_counts=True)[1:]
     share_G = size_G / len(linear_N)
@@ -96,7 +97,7 @@ def sign_flip_test(
     error = math.sqrt(variance) if df else math.nan
     told = f"{drawn:,} draws" if drawn else f"all {2 ** len(size_G):,} patterns"
     method = "; ".join(part for part in (f"group sign-flip test ({told})", note) if part)
-    if metric == "accuracy":
+    if metric in MEANS:
         low, high = _kept_shifts(sum_P, weight_P, float(shift_G.sum()))
     else:
         half = float(special.stdtrit(max(df, 1.0), (1 + LEVEL) / 2)) * error

@@ -3,22 +3,26 @@
 A score is linearised: each video gets a small value whose sum over a group, fold or seed says how
 much that group, fold or seed moved the score (Taylor linearisation of a ratio, Woodruff 1971). For
 accuracy it is exact: (right - mean) / N. Group and seed variance, of one arm and of a paired
-difference, are then sums of squares of such sums, for accuracy and macro F1 alike.
+difference, are then sums of squares of such sums, for all scores alike.
 
-Legend: S seeds, N videos, G groups, F folds, K classes.
+Legend: S seeds, N samples (videos, or windows of them), G groups, F folds, K classes.
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from vidclass.report import several
+from vidclass.sweep.predictions import class_columns
+from vidclass.training import multilabel
+from vidclass.training.scoring import Metric
+
 __all__ = [
     "ArmRuns",
-    "Metric",
+    "MEANS",
     "SeedVariance",
     "group_variance",
     "pooled_seed_variance",
@@ -29,7 +33,8 @@ __all__ = [
 
 Int64 = npt.NDArray[np.int64]
 Float64 = npt.NDArray[np.float64]
-Metric = Literal["accuracy", "macro_f1"]
+MEANS: frozenset[Metric] = frozenset({"accuracy", "exact_match"})
+"""Scores that are the mean of a right or wrong of every sample."""
 
 MIN_OWN_SEEDS = 3
 """From so many seeds on an arm's own seed variance is used; below it is pooled over arms."""
@@ -42,77 +47,94 @@ PRIOR_GROUPS = 2.0
 
 @dataclass(frozen=True)
 class ArmRuns:
-    """All test predictions of one arm, every video once a seed index.
+    """All test predictions of one arm, every sample once a seed index.
 
     Attributes:
         arm: name.
-        video_id_N: sorted ids.
-        label_N: true class.
-        pred_SN: predicted class.
-        group_N: whole numbers; videos with the same one are not independent.
-        fold_N: whole numbers; videos with the same one were scored by the same trained model.
+        sample_id_N: sorted ids.
+        labels: true class ``[N]``; or 1 where a class holds ``[N, K]``.
+        said: predicted class ``[S, N]``; or 1 where one is said to hold ``[S, N, K]``.
+        group_N: whole numbers; samples with the same one are not independent.
+        fold_N: whole numbers; samples with the same one were scored by the same trained model.
         deterministic: another run would give the same predictions (floors), so that one run has no
             seed variance.
         prob_SNK: class probabilities, where given.
     """
 
     arm: str
-    video_id_N: npt.NDArray[np.object_]
-    label_N: Int64
-    pred_SN: Int64
+    sample_id_N: npt.NDArray[np.object_]
+    labels: Int64
+    said: Int64
     group_N: Int64
     fold_N: Int64
     deterministic: bool = False
     prob_SNK: Float64 | None = None
 
     @property
-    def num_seeds(self) -> int:
-        """Runs of every video."""
-        return len(self.pred_SN)
+    def several(self) -> bool:
+        """Whether several classes may hold at a time."""
+        return self.labels.ndim == 2
 
     @property
-    def num_videos(self) -> int:
-        """Videos scored."""
-        return len(self.label_N)
+    def num_seeds(self) -> int:
+        """Runs of every sample."""
+        return len(self.said)
+
+    @property
+    def num_samples(self) -> int:
+        """Samples scored."""
+        return len(self.labels)
 
     @property
     def num_groups(self) -> int:
-        """Independent groups of videos."""
+        """Independent groups of samples."""
         return len(np.unique(self.group_N))
 
     def only(self, kept_N: npt.NDArray[np.bool_]) -> "ArmRuns":
-        """Return the runs of the videos where ``kept_N`` is true."""
+        """Return the runs of the samples where ``kept_N`` is true."""
         return replace(
             self,
-            video_id_N=self.video_id_N[kept_N],
-            label_N=self.label_N[kept_N],
-            pred_SN=self.pred_SN[:, kept_N],
+            sample_id_N=self.sample_id_N[kept_N],
+            labels=self.labels[kept_N],
+            said=self.said[:, kept_N],
             group_N=self.group_N[kept_N],
             fold_N=self.fold_N[kept_N],
             prob_SNK=None if self.prob_SNK is None else self.prob_SNK[:, kept_N],
         )
 
     def right_SN(self) -> Float64:
-        """Return 1 where the prediction is the label, else 0."""
-        return np.asarray(self.pred_SN == self.label_N, dtype=np.float64)
+        """Return 1 where the prediction is the label (of several classes, all are), else 0."""
+        right = self.said == self.labels
+        return np.asarray(right.all(axis=2) if self.several else right, dtype=np.float64)
 
     def score_S(self, metric: Metric) -> Float64:
-        """Return the score of each seed over all videos (out of fold where there are folds)."""
-        if metric == "accuracy":
+        """Return the score of each seed over all samples (out of fold where there are folds)."""
+        if metric in MEANS:
             return np.asarray(self.right_SN().mean(axis=1), dtype=np.float64)
-        f1 = [_macro_f1(*_counts(self.label_N, pred_N)) for pred_N in self.pred_SN]
-        return np.array(f1, dtype=np.float64)
+        if metric == "mean_average_precision":
+            assert self.prob_SNK is not None, "average precision needs probabilities"
+            found = [multilabel.mean_average_precision(self.labels, p) for p in self.prob_SNK]
+        elif self.several:
+            found = [multilabel.macro_f1(self.labels, said_NK > 0) for said_NK in self.said]
+        else:
+            found = [_macro_f1(*_counts(self.labels, pred_N)) for pred_N in self.said]
+        return np.array(found, dtype=np.float64)
 
     def score(self, metric: Metric) -> float:
         """Return the mean over seeds of the score."""
         return float(self.score_S(metric).mean())
 
     def linear_SN(self, metric: Metric) -> Float64:
-        """Return what each video of each seed adds to the score; all of them sum to 0."""
-        if metric == "accuracy":
+        """Return what each sample of each seed adds to the score; all of them sum to 0."""
+        if metric in MEANS:
             right_SN = self.right_SN()
-            return np.asarray((right_SN - right_SN.mean()) / self.num_videos, dtype=np.float64)
-        return _linear_macro_f1(self.label_N, self.pred_SN)
+            return np.asarray((right_SN - right_SN.mean()) / self.num_samples, dtype=np.float64)
+        if metric == "mean_average_precision":
+            assert self.prob_SNK is not None, "average precision needs probabilities"
+            return several.linear_average_precision(self.labels > 0, self.prob_SNK)
+        if self.several:
+            return several.linear_macro_f1(self.labels > 0, self.said > 0)
+        return _linear_macro_f1(self.labels, self.said)
 
 
 def _counts(label_N: Int64, pred_N: Int64) -> tuple[Int64, Int64]:
@@ -149,19 +171,22 @@ def read_runs(table: pd.DataFrame, deterministic: Iterable[str] = ()) -> dict[st
     where that column exists). Of an unfinished study the seeds that every fold has are used.
 
     Args:
-        table: columns arm, seed, fold, video_id, group, label_id, pred_id, maybe p0, p1, ...; of
-            one variant (kept, shuffled), since an arm's name stands for all its rows.
+        table: columns arm, seed, fold, sample_id (or video_id), group; label_id, pred_id and maybe
+            p0, p1, ..., or y0 ..., d0 ..., p0 ... where several classes may hold; of one variant
+            (kept, shuffled), since an arm's name stands for all its rows.
         deterministic: arms (floors) whose single run has no seed variance.
 
     Raises:
-        ValueError: when a video has two predictions of the same arm and seed.
+        ValueError: when a sample has two predictions of the same arm and seed.
     """
     fixed = set(deterministic)
     groups = {name: code for code, name in enumerate(sorted(table["group"].astype(str).unique()))}
     coded = table.assign(group=table["group"].astype(str).map(groups))
-    tested = coded[["fold", "video_id"]].drop_duplicates()
-    if tested["video_id"].duplicated().any():  # published splits may test a video in several folds
-        coded["video_id"] = coded["video_id"] + " in fold " + coded["fold"].astype(str)
+    if "sample_id" not in coded:
+        coded["sample_id"] = coded["video_id"]
+    tested = coded[["fold", "sample_id"]].drop_duplicates()
+    if tested["sample_id"].duplicated().any():  # published splits may test one in several folds
+        coded["sample_id"] = coded["sample_id"] + " in fold " + coded["fold"].astype(str)
     return {
         str(arm): _read_arm(str(arm), rows, arm in fixed)
         for arm, rows in coded.groupby("arm", sort=False)
@@ -172,21 +197,24 @@ def _read_arm(arm: str, rows: pd.DataFrame, deterministic: bool) -> ArmRuns:
     by = "seed_index" if "seed_index" in rows.columns else "seed"
     rank = rows.groupby("fold")[by].rank(method="dense").astype(int) - 1
     num_seeds = int(rank.groupby(rows["fold"]).max().min()) + 1
-    rows = rows.assign(rank=rank).loc[rank < num_seeds].sort_values(["rank", "video_id"])
-    if rows.duplicated(["rank", "video_id"]).any():
-        twice = rows.loc[rows.duplicated(["rank", "video_id"]), "video_id"].iloc[0]
-        raise ValueError(f"arm {arm}: video {twice} has two predictions of one seed")
-    num_rows = rows.groupby("video_id")["rank"].transform("size")
+    rows = rows.assign(rank=rank).loc[rank < num_seeds].sort_values(["rank", "sample_id"])
+    if rows.duplicated(["rank", "sample_id"]).any():
+        twice = rows.loc[rows.duplicated(["rank", "sample_id"]), "sample_id"].iloc[0]
+        raise ValueError(f"arm {arm}: {twice} has two predictions of one seed")
+    num_rows = rows.groupby("sample_id")["rank"].transform("size")
     rows = rows.loc[num_rows == num_seeds]
     first = rows.loc[rows["rank"] == 0]
-    columns = [name for name in rows.columns if name[0] == "p" and name[1:].isdigit()]
-    columns = sorted((c for c in columns if rows[c].notna().all()), key=lambda name: int(name[1:]))
+    columns = [name for name in class_columns(rows, "p") if rows[name].notna().all()]
     prob_SNK = rows[columns].to_numpy(np.float64).reshape(num_seeds, len(first), len(columns))
+    there = class_columns(rows, "y")
+    labels: Int64 = first[there or "label_id"].to_numpy(np.int64)
+    answers: Int64 = rows[class_columns(rows, "d") or "pred_id"].to_numpy(np.int64)
+    said: Int64 = answers.reshape(num_seeds, *labels.shape)
     return ArmRuns(
         arm=arm,
-        video_id_N=first["video_id"].to_numpy(object),
-        label_N=first["label_id"].to_numpy(np.int64),
-        pred_SN=rows["pred_id"].to_numpy(np.int64).reshape(num_seeds, len(first)),
+        sample_id_N=first["sample_id"].to_numpy(object),
+        labels=labels,
+        said=said,
         group_N=first["group"].to_numpy(np.int64),
         fold_N=first["fold"].to_numpy(np.int64),
         deterministic=deterministic,
@@ -220,15 +248,15 @@ def group_variance(linear_N: Float64, group_N: Int64, pseudo: float = 1.0) -> tu
     """
     codes_N = np.unique(group_N, return_inverse=True)[1]
     size_G = np.bincount(codes_N).astype(np.float64)
-    num_groups, num_videos = len(size_G), len(linear_N)
+    num_groups, num_samples = len(size_G), len(linear_N)
     if num_groups < 2:
         return float("nan"), 0.0
-    left_out_G = np.bincount(codes_N, weights=linear_N) / (1 - size_G / num_videos)
+    left_out_G = np.bincount(codes_N, weights=linear_N) / (1 - size_G / num_samples)
     between = (num_groups - 1) / num_groups * float(left_out_G @ left_out_G)
     square_G = np.bincount(codes_N, weights=linear_N**2).astype(np.float64)
-    typical_size = float(size_G @ size_G) / num_videos
+    typical_size = float(size_G @ size_G) / num_samples
     inflation = 1 + (typical_size - 1) * _least_correlation(square_G)
-    least = (float(square_G.sum()) + pseudo / num_videos**2) * inflation
+    least = (float(square_G.sum()) + pseudo / num_samples**2) * inflation
     expected_G = size_G * (1 + (size_G - 1) * PRIOR_CORRELATION)
     effective = float(expected_G.sum()) ** 2 / float(expected_G @ expected_G)
     return max(between, least), max(effective - 1, 1.0)

@@ -13,15 +13,16 @@ from vidclass.report.comparisons import (
     smallest_attainable_p,
     value_of_time,
 )
-from vidclass.report.intervals import Interval, score_interval
+from vidclass.report.intervals import Interval
+from vidclass.report.resampling import score_interval
 from vidclass.report.runs import (
     ArmRuns,
-    Metric,
     SeedVariance,
     pooled_seed_variance,
     read_runs,
 )
 from vidclass.report.verdict import VerdictContext, verdict
+from vidclass.training.scoring import Metric
 
 __all__ = ["Score", "Scores", "score_study"]
 
