@@ -21,7 +21,7 @@ TEST_ENV := OMP_NUM_THREADS=1 RAY_USAGE_STATS_ENABLED=0
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help study smoke test check lint test-slow test-fault bench wheel constraints clean-env \
+.PHONY: help study smoke test check lint test-slow test-fault test-cluster bench wheel constraints clean-env \
         python-version
 
 help:  ## this list
@@ -70,6 +70,9 @@ test-slow: $(VENV)/.installed-dev  ## the tests that take tens of seconds each
 
 test-fault: $(VENV)/.installed-dev  ## the tests that kill drivers and trials in mid-study
 	@echo "== pytest, fault tier" && $(TEST_ENV) $(BIN)/python -m pytest -m fault $(PYTEST_ARGS)
+
+test-cluster: $(VENV)/.installed-dev  ## clusters on namespaced hosts (root; sshd and rsync installed)
+	@echo "== pytest, cluster tier" && $(TEST_ENV) $(BIN)/python -m pytest -m cluster $(PYTEST_ARGS)
 
 bench: $(VENV)/.installed  ## every benchmark: a table each, and JSON beside it (make study first)
 	@failed=""; for name in build start epoch augment memory study statistics_acceptance; do \

@@ -122,6 +122,15 @@ class Hosts:
         """Pull the network cable of the host with this last number of its address."""
         self._do("ip", "-n", self._namespace("laptop"), "link", "set", f"c{number}", "down")
 
+    def plug(self, number: int) -> None:
+        """Put the cable back."""
+        self._do("ip", "-n", self._namespace("laptop"), "link", "set", f"c{number}", "up")
+
+    def boot_again(self, name: str) -> None:
+        """Start a host that was powered off; its disk is as new."""
+        shutil.rmtree(self.state / name)
+        self._boot(name)
+
     def close(self) -> None:
         """End all hosts and remove what they left."""
         for name in list(self._processes):

@@ -93,6 +93,69 @@ def test_a_study_runs_on_all_workers_and_not_on_the_head(hosts: Hosts) -> None:
     assert events[-1]["event"] in ("study_ended", "reported")
 
 
+def epochs_on(hosts: Hosts, study: str, node: str) -> dict[str, int]:
+    """Return the epochs that each trial's attempts on ``node`` have reported."""
+    events = (
+        ledger(hosts, study) if list(hosts.shared.glob(f"home/studies/{study}*/*.jsonl")) else []
+    )
+    there = {(e["trial"], e["attempt"]) for e in events if e.get("node") == node}
+    done: dict[str, int] = {}
+    for event in events:
+        if event["event"] == "epoch" and (event["trial"], event["attempt"]) in there:
+            done[event["trial"]] = event["epoch"]
+    return done
+
+
+def running_on(hosts: Hosts, study: str, node: str) -> set[str]:
+    """Return the trials that have reported epochs from ``node`` and not ended."""
+    reported = epochs_on(hosts, study, node)
+    ended = (
+        {e["trial"] for e in ledger(hosts, study) if e["event"] == "trial_ended"}
+        if reported
+        else set()
+    )
+    return set(reported) - ended
+
+
+@pytest.mark.parametrize(("lost", "how"), [("w1", "power"), ("w2", "cable")])
+def test_trials_of_a_lost_host_go_on_elsewhere_from_their_newest_checkpoint(
+    hosts: Hosts, lost: str, how: str
+) -> None:
+    study = f"lost_{how}"
+    command = f"{SMOKE} --set study={study} --set budget.epochs=30"
+    log = hosts.state / f"{study}.log"
+    driver = hosts.start("laptop", f"cd /srv/project && ray exec {FILE} '{command}'", log)
+    deadline = time.monotonic() + 600
+    while not (trials := running_on(hosts, study, lost)):
+        assert driver.poll() is None and time.monotonic() < deadline, log.read_text()[-3000:]
+        time.sleep(0.5)
+    before = epochs_on(hosts, study, lost)
+    hosts.power_off(lost) if how == "power" else hosts.unplug(dict(WORKERS)[lost])
+    assert driver.wait(timeout=900) == 0, log.read_text()[-6000:]
+    events = ledger(hosts, study)
+    for trial in trials:
+        again = [e for e in events if e["event"] == "trial_started" and e["trial"] == trial]
+        assert again[-1]["node"] != lost and again[-1]["attempt"] > 1
+        epochs = [e["epoch"] for e in events if e["event"] == "epoch" and e["trial"] == trial]
+        # at most the epoch that was under way is trained twice
+        assert before[trial] + 1 >= epochs[epochs.index(before[trial]) + 1]
+    assert events[-1]["event"] in ("study_ended", "reported")
+    bring_back(hosts, lost, how)
+
+
+def bring_back(hosts: Hosts, name: str, how: str) -> None:
+    """Boot the host anew where it was off, plug it in where it was cut; the same `up` again."""
+    number = dict(WORKERS)[name]
+    if how == "power":
+        hosts.boot_again(name)
+        hosts.run(name, f"ln -s {sys.prefix} ~/vidclass-env")
+    else:
+        hosts.plug(number)
+    command = f"cd /srv/project && vidclass cluster up {FILE}"
+    up = hosts.run("laptop", command, timeout_s=600, check=False)
+    assert up.returncode == 0, up.stdout[-3000:] + up.stderr[-3000:]
+
+
 def test_down_leaves_no_process_on_any_host(hosts: Hosts) -> None:
     ended = hosts.run(
         "laptop", f"cd /srv/project && vidclass cluster down {FILE}", timeout_s=300, check=False
