@@ -23,7 +23,6 @@ __all__ = [
     "duplicates",
     "header_of",
     "lines_of",
-    "parse_time_s",
     "parsed",
     "read_columns",
     "read_lines",
@@ -33,7 +32,6 @@ __all__ = [
 
 _SHOWN_LINES = 5
 _LINE_END = re.compile(r"\r\n|\n|\r")  # str.splitlines knows more, which editors do not count
-_TIME = re.compile(r"(?:(?:(\d{1,9}):)?(\d{1,9}):)?(\d{1,9})(?:[.,](\d*))?", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -231,22 +229,3 @@ def parsed(column: pd.Series, parse: Callable[[str], float]) -> tuple[pd.Series,
             values.append(float("nan"))
             mistakes.append(Mistake(line, f"{text} ({error})"))
     return pd.Series(values, index=column.index, dtype="float64"), mistakes
-
-
-def parse_time_s(text: str) -> float:
-    """Return the seconds that ``text`` says: ``75.5``, ``1:15.5``, ``00:01:15.500``.
-
-    A comma may stand for the point. The number that stands first may be large (``90:00`` is an
-    hour and a half), those after a colon are below 60.
-
-    Raises:
-        ValueError: in words for the user, when it is no such time.
-    """
-    match = _TIME.fullmatch(text.strip())
-    if match is None:
-        raise ValueError("not a time: seconds, MM:SS or HH:MM:SS, with a fraction or without")
-    hours, minutes, seconds, fraction = match.groups()
-    if (minutes is not None and int(seconds) > 59) or (hours is not None and int(minutes) > 59):
-        raise ValueError("minutes and seconds after a colon are below 60")
-    whole = int(hours or 0) * 3600 + int(minutes or 0) * 60 + int(seconds)
-    return whole + float(f"0.{fraction or 0}")

@@ -18,7 +18,6 @@ from vidclass.data.readers.columns import (
     duplicates,
     header_of,
     lines_of,
-    parse_time_s,
     parsed,
     read_columns,
     told_lines,
@@ -27,6 +26,7 @@ from vidclass.data.readers.published import absent_from_folder, scored_lists, un
 from vidclass.data.readers.registry import ReadRequest, register_reader
 from vidclass.data.readers.walk import find_videos, segment_id, stem_of
 from vidclass.data.tables import place
+from vidclass.data.timecodes import parse_time_s
 from vidclass.errors import UserError, raise_collected
 
 __all__: list[str] = []

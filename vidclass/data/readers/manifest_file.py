@@ -32,7 +32,6 @@ from vidclass.data.readers.columns import (
     duplicates,
     header_of,
     lines_of,
-    parse_time_s,
     parsed,
     read_columns,
     told_lines,
@@ -41,6 +40,7 @@ from vidclass.data.readers.registry import ReadRequest, register_reader
 from vidclass.data.readers.walk import case_clashes, groups_by_name, segment_id
 from vidclass.data.splits import SPLITS
 from vidclass.data.tables import place
+from vidclass.data.timecodes import parse_time_s
 from vidclass.errors import UserError, raise_collected
 
 __all__: list[str] = []
