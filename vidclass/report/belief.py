@@ -12,6 +12,7 @@ from vidclass.errors import UserErrors
 from vidclass.report.collect import StudyTables
 from vidclass.report.cost import arm_costs
 from vidclass.report.intervals import Interval
+from vidclass.report.leak_controls import ControlScore, champion_and_controls, overlaps
 from vidclass.report.table import joined, plural, without_paths
 from vidclass.sweep.arm_data import footage_lines
 
@@ -67,6 +68,7 @@ def lights(tables: StudyTables, metadata: Interval | None, chance: float) -> lis
         _equal_budget(tables),
         _padded(tables),
         _same_footage(tables),
+        *([_controls(tables)] if tables.spec.finals.leak_controls else []),
         _whole(tables),
     ]
 
@@ -206,6 +208,35 @@ def _same_footage(tables: StudyTables) -> Light:
         return Light(name, "green", "all arms look at the same windows and cuts", "protocol")
     reason = f"{'; '.join(own)}: a difference may be owed to that, not to the architecture"
     return Light(name, "amber", reason, "protocol")
+
+
+def _controls(tables: StudyTables) -> Light:
+    name = "Leak controls"
+    asked = tables.spec.finals.leak_controls
+    found = champion_and_controls(tables)
+    if found is None or not found[1]:
+        return Light(name, "amber", f"not scored yet: {joined(asked)}".replace("_", " "), "trials")
+    champion, controls = found
+    close = [control for control in controls if overlaps(control.interval, champion.interval)]
+    told = ", ".join(_scored(score) for score in controls)
+    reason = f"{told}; {_scored(champion)}"
+    left = [each for each in asked if each not in {control.name for control in controls}]
+    if left:
+        reason += f"; not scored: {joined(left)}".replace("_", " ")
+        if "background" in left and "static_share" in tables.state.data:
+            reason += f" (still pixels {100 * tables.state.data['static_share']:.0f} %)"
+    if close:
+        names = joined([control.name.replace("_", " ") for control in close])
+        reason += f": {names} comes close, so the score may not need the behaviour"
+    return Light(name, "red" if close else "green", reason, "trials")
+
+
+def _scored(score: ControlScore) -> str:
+    interval, name = score.interval, score.name.replace("_", " ")
+    told = f"{name} {100 * interval.estimate:.1f} %"
+    if interval.low is None or interval.high is None:
+        return f"{told} (no interval)"
+    return f"{told} (95 % {100 * interval.low:.1f} to {100 * interval.high:.1f})"
 
 
 def _whole(tables: StudyTables) -> Light:
