@@ -15,6 +15,7 @@ Legend: N videos, B blocks of groups, R values of a column, K classes.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +28,7 @@ __all__ = [
     "CONFOUND_COLUMNS",
     "Association",
     "association",
+    "confound_facts",
     "confound_table",
     "confounding_columns",
 ]
@@ -82,6 +84,13 @@ def confound_table(videos: pd.DataFrame) -> pd.DataFrame:
     table = pd.DataFrame(rows, columns=list(CONFOUND_COLUMNS))
     order = table["association"].fillna(-1.0)
     return table.iloc[np.argsort(-order, kind="stable")].reset_index(drop=True)
+
+
+def confound_facts(videos: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return the rows of `confound_table` as plain values; figures that are not known are None."""
+    table = confound_table(videos)
+    rows = table.astype(object).where(table.notna(), None).to_dict("records")
+    return [{str(key): value for key, value in row.items()} for row in rows]
 
 
 def association(values: pd.Series, label_N: Int64, group_N: Int64) -> Association:

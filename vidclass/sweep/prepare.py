@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from vidclass.data.confounds import confound_facts
 from vidclass.data.controls import static_share_of
 from vidclass.data.frame_label_check import refuse_mismatches
 from vidclass.data.frame_store import FrameStore
@@ -110,6 +111,7 @@ def prepare_data(engine: Engine, progress: Callable[[Progress], None]) -> None:
         num_quarantined=int((manifest["status"] != "ok").sum()),
         groups_known=bool(dataset.groups_known),
         near_duplicates=None if copies is None else _leaking(splits, videos, copies),
+        confounds=confound_facts(rows[rows["video_id"].isin(videos["video_id"])]),
         published=data.split.published if published_columns(videos) else None,
         seconds={"find": made - started, **prepared.seconds, "all": time.time() - started},
         decoded=prepared.decoded,
