@@ -75,7 +75,7 @@ test-cluster: $(VENV)/.installed-dev  ## clusters on namespaced hosts (root; ssh
 	@echo "== pytest, cluster tier" && $(TEST_ENV) $(BIN)/python -m pytest -m cluster $(PYTEST_ARGS)
 
 bench: $(VENV)/.installed  ## every benchmark: a table each, and JSON beside it (make study first)
-	@failed=""; for name in build start epoch augment memory study statistics_acceptance; do \
+	@failed=""; for name in build index start epoch augment memory study statistics_acceptance; do \
 	  echo "== $$name"; $(BIN)/python "benchmarks/$$name.py" || failed="$$failed $$name"; done; \
 	  $(BIN)/python benchmarks/table.py; \
 	  if [ -n "$$failed" ]; then echo "failed:$$failed" >&2; exit 1; fi
