@@ -75,6 +75,9 @@ class Trial:
     best_value: float | None = None
     best_checkpoint: str | None = None
     ended_at: float | None = None
+    weights_sha256: list[str] = field(default_factory=list)
+    seconds_features: float = 0.0
+    """Time in which this trial made features that others then found there."""
 
     @property
     def ended(self) -> bool:
@@ -244,6 +247,12 @@ def _trial_started(state: State, event: Event) -> None:
         attempt.node = event["node"]
 
 
+def _trial_prepared(state: State, event: Event) -> None:
+    trial = state.trials[event["trial"]]
+    trial.weights_sha256 = event["weights_sha256"]
+    trial.seconds_features += (event["features"] or {}).get("seconds", 0.0)
+
+
 def _epoch(state: State, event: Event) -> None:
     trial = state.trials[event["trial"]]
     if event["epoch"] in trial.epochs:  # a resumed attempt repeats at most one: the first stands
@@ -316,6 +325,7 @@ _HANDLERS = {
     "floor_scored": _floor_scored,
     "trial_proposed": _trial_proposed,
     "trial_started": _trial_started,
+    "trial_prepared": _trial_prepared,
     "epoch": _epoch,
     "trial_ended": _trial_ended,
     "winner": _winner,

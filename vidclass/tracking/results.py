@@ -82,6 +82,8 @@ def results(
         "data_total_rows_test": _times(videos.get("test"), views),
         "model_param_count": cost.parameters if cost else None,
         "model_gmacs": cost.gmacs if cost else None,
+        "model_weights_sha256": trial.weights_sha256,
+        "features_duration_seconds": trial.seconds_features,
         **_fit(trial),
         **_times_of(trial, state.finals.get(trial.trial)),
         **_test(state.finals.get(trial.trial)),
