@@ -75,15 +75,22 @@ def window_table(
         except UserError as error:
             errors.append(error)
             continue
-        starts_N = window_starts(int(num_frames), length, stride)
-        kept_N, marks_NK = label_windows(present_TK, starts_N, length, label_from, task)
-        part = pd.DataFrame({"first_frame": starts_N[kept_N]})
-        part["last_frame"] = part["first_frame"] + length - 1
-        part.insert(0, "video_id", video_id)
-        part["mark"] = list(marks_NK[kept_N])
-        parts.append(part)
+        parts.append(_windows(str(video_id), present_TK, length, stride, label_from, task))
     raise_collected(errors)
     return _named(parts, class_names, task)
+
+
+def _windows(
+    video_id: str, present_TK: Present, length: int, stride: int, label_from: LabelFrom, task: Task
+) -> pd.DataFrame:
+    """Return the labelled windows of one video, the classes of each still as marks."""
+    starts_N = window_starts(len(present_TK), length, stride)
+    kept_N, marks_NK = label_windows(present_TK, starts_N, length, label_from, task)
+    part = pd.DataFrame({"first_frame": starts_N[kept_N]})
+    part["last_frame"] = part["first_frame"] + length - 1
+    part.insert(0, "video_id", video_id)
+    part["mark"] = list(marks_NK[kept_N])
+    return part
 
 
 def _check_given(what: str, frames: int | None, seconds: float | None, *, needed: bool) -> None:

@@ -14,7 +14,7 @@ import pandas as pd
 from vidclass.data.annotations import SOURCE_COLUMN, new_annotations
 from vidclass.data.manifest import Dataset
 from vidclass.data.readers.annotated import AnnotatedVideos
-from vidclass.data.readers.boris_tables import Bout, Export, is_export, read_export
+from vidclass.data.readers.boris_tables import SUFFIXES, Bout, Export, is_export, read_export
 from vidclass.data.readers.columns import Mistake, told_lines
 from vidclass.data.readers.registry import ReadRequest, register_reader
 from vidclass.data.readers.walk import find_videos, walk
@@ -47,8 +47,13 @@ def _read_boris(request: ReadRequest) -> Dataset:
     videos.apply_groups()
     files = [request.path] if request.path.is_file() else _exports(root, errors)
     if not files:
+        looked_at = sorted(path.name for path in root.iterdir() if path.suffix.lower() in SUFFIXES)
         errors.append(
-            UserError("a BORIS data set holds exports", root, "Export events, as TSV or CSV")
+            UserError(
+                "a BORIS data set holds exports, tables that begin with Observation id",
+                f"{root}: {', '.join(looked_at) or 'no table'}",
+                "Export events, as TSV or CSV",
+            )
         )
     exports = [export for file in files if (export := read_export(file, errors)) is not None]
     raise_collected(errors)

@@ -17,8 +17,9 @@ from vidclass.data.tables import place, read_rows
 from vidclass.data.timecodes import parse_time_s
 from vidclass.errors import UserError
 
-__all__ = ["Bout", "Export", "Observation", "is_export", "read_export"]
+__all__ = ["SUFFIXES", "Bout", "Export", "Observation", "is_export", "read_export"]
 
+SUFFIXES = (".csv", ".tsv", ".txt")
 _FIRST = "Observation id"
 _NOTHING = ("", "NA", "Not found", "None")
 _NO_SUBJECT = ("", "No focal subject")
@@ -88,7 +89,7 @@ def is_export(path: Path) -> bool:
     Raises:
         OSError: when the file can't be read.
     """
-    header = header_of(path) if path.suffix.lower() in (".csv", ".tsv", ".txt") else []
+    header = header_of(path) if path.suffix.lower() in SUFFIXES else []
     return header[:1] == [_FIRST.casefold()]
 
 
