@@ -197,7 +197,8 @@ def segment_frames(first_B: Int64, last_B: Int64, phase_BW: Float64) -> Int64:
     num_B1 = (last_B - first_B + 1)[:, None]
     places_BW = num_B1 * (np.arange(num_segments) + phase_BW) / num_segments
     frames_BW = first_B[:, None] + np.floor(places_BW + ROUNDING).astype(np.int64)
-    return frames_BW.clip(max=last_B[:, None])
+    inside_BW: Int64 = frames_BW.clip(max=last_B[:, None])
+    return inside_BW
 
 
 def even_frames(first_B: Int64, last_B: Int64, num_frames: int) -> Int64:

@@ -207,15 +207,11 @@ def joined(parts: Sequence[Draws]) -> Draws:
     """Return the draws of several passes, one behind the other."""
     if len(parts) == 1:
         return parts[0]
-    columns: dict[str, Any] = {
-        name: [getattr(part, name) for part in parts] for name in Draws._fields
-    }
-    return Draws(
-        **{
-            name: None if column[0] is None else np.concatenate(column)
-            for name, column in columns.items()
-        }
-    )
+    together: dict[str, Any] = {}
+    for name in Draws._fields:
+        drawn = [getattr(part, name) for part in parts]
+        together[name] = None if drawn[0] is None else np.concatenate(drawn)
+    return Draws(**together)
 
 
 def _starts(plan: DrawPlan, drawn_N: Int64, turn_N: Int64) -> Int64:

@@ -227,7 +227,8 @@ def _controls(tables: StudyTables) -> Light:
             reason += f" (still pixels {100 * tables.state.data['static_share']:.0f} %)"
     if close:
         names = joined([control.name.replace("_", " ") for control in close])
-        reason += f": {names} comes close, so the score may not need the behaviour"
+        verb = "come" if len(close) > 1 else "comes"
+        reason += f": {names} {verb} close, so the score may not need the behaviour"
     return Light(name, "red" if close else "green", reason, "trials")
 
 
