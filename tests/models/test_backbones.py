@@ -16,6 +16,7 @@ from vidclass.models.backbones import (
     with_backbone,
 )
 from vidclass.models.profile import profile
+from vidclass.models.trained import trained_model
 from vidclass.models.tuning import unfreeze_last
 from vidclass.training.optimizers import initialise
 
@@ -256,3 +257,29 @@ def test_slow_fusion_joins_neighbours_step_by_step() -> None:
     left, right = (head.first(torch.cat(towers[n : n + 2], dim=1)).relu() for n in (0, 2))
     whole = head.second(torch.cat([left, right], dim=1)).relu()
     torch.testing.assert_close(model(x_BTCHW), head.dense(whole))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "backbone_slow_fusion",
+        "backbone_tsm",
+        "lrcn",
+        "lstm_attention",
+        "temporal_transformer",
+    ],
+)
+@pytest.mark.filterwarnings("ignore:The tensor attributes")
+def test_exported_models_take_any_number_of_clips(name: str) -> None:
+    """The form in which winners are kept; a batch size in it would be that of the example."""
+    values = {**SMALL, "backbone": "squeezenet1_1"}
+    model = trained_model(name, 3, values, create_model(name, 3, **values).state_dict())
+    num_frames = model_entry(name).num_frames(validate_options(name, values))
+    exported = torch.export.export(
+        model,
+        (torch.randn(2, num_frames, 3, 32, 32),),
+        dynamic_shapes=({0: torch.export.Dim.AUTO},),
+    ).module()
+    x_BTCHW = torch.randn(5, num_frames, 3, 32, 32)
+    with torch.no_grad():
+        torch.testing.assert_close(exported(x_BTCHW), model(x_BTCHW))

@@ -246,7 +246,7 @@ class OnFrames(nn.Module):
         check_clips(x_BTCHW, num_frames=self.num_frames, input_size=self.input_size)
         if len(self.backbones) == 1:
             f_bD: torch.Tensor = self.backbones[0](x_BTCHW.flatten(0, 1))
-            return f_bD.view(len(x_BTCHW), self.num_frames, -1)
+            return f_bD.view(-1, self.num_frames, f_bD.shape[1])
         return torch.stack([net(x_BTCHW[:, t]) for t, net in enumerate(self.backbones)], dim=1)
 
     def forward(self, x_BTCHW: torch.Tensor) -> torch.Tensor:

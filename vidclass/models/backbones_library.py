@@ -235,7 +235,7 @@ class VisionTokens(nn.Module):
     def forward(self, x_bCHW: torch.Tensor) -> torch.Tensor:
         """Return the class token and those of the patches."""
         patches_bND = self.conv_proj(x_bCHW).flatten(2).transpose(1, 2)
-        first_b1D = self.class_token.expand(len(patches_bND), -1, -1)
+        first_b1D = self.class_token.expand(patches_bND.shape[0], -1, -1)
         tokens_bND: torch.Tensor = self.encoder(torch.cat([first_b1D, patches_bND], dim=1))
         return tokens_bND
 

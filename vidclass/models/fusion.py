@@ -243,7 +243,7 @@ class AverageFusion(nn.Module):
         """Return ``logits_BK``."""
         check_clips(x_BTCHW, num_frames=self.num_frames, input_size=self.input_size)
         logits_bK: torch.Tensor = self.dense(self.trunk(x_BTCHW.flatten(0, 1)))
-        return logits_bK.view(len(x_BTCHW), self.num_frames, -1).mean(dim=1)
+        return logits_bK.view(-1, self.num_frames, logits_bK.shape[1]).mean(dim=1)
 
 
 class LateFusion(nn.Module):

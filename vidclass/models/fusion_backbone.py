@@ -250,7 +250,7 @@ class ProgressiveHead(nn.Module):
 
     def forward(self, f_BND: torch.Tensor) -> torch.Tensor:
         """Return ``logits_BK``."""
-        pairs_B2U = self.first(f_BND.reshape(len(f_BND), 2, -1)).relu()
+        pairs_B2U = self.first(torch.cat([f_BND[:, 0::2], f_BND[:, 1::2]], dim=2)).relu()
         whole_BU = self.second(pairs_B2U.flatten(1)).relu()
         logits_BK: torch.Tensor = self.dense(whole_BU)
         return logits_BK

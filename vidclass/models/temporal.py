@@ -174,7 +174,7 @@ class _Places(nn.Module):
 
     def forward(self, x_BTW: torch.Tensor) -> torch.Tensor:
         """Return the token and the steps, each in its place."""
-        token_B1W = self.token_W.expand(len(x_BTW), 1, -1)
+        token_B1W = self.token_W.expand(x_BTW.shape[0], 1, -1)
         return torch.cat([token_B1W, x_BTW], dim=1) + self.places_SW
 
 
