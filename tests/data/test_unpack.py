@@ -114,6 +114,14 @@ def test_a_flipped_byte_is_noticed(tmp_path):
             unpack(write(tmp_path / name, bytes(content)), tmp_path / "out")
 
 
+@pytest.mark.parametrize("name", ["a.zip", "a.tar.gz", "a.rar"])
+def test_a_file_that_is_also_a_folder_is_the_fault_of_the_archive(tmp_path, name):
+    archive = write(tmp_path / name, PACKERS[name]({"a": b"x", "a/b": b"x"}))
+    with pytest.raises(UserError, match="an archive can be unpacked"):
+        unpack(archive, tmp_path / "out")
+    assert contents(tmp_path / "out") == {}
+
+
 def test_what_is_no_archive_is_told(tmp_path):
     with pytest.raises(UserError, match="zip, tar or rar.*a.rar: it is none of these"):
         unpack(write(tmp_path / "a.rar", b"<html>not found</html>"), tmp_path / "out")

@@ -5,11 +5,13 @@ names that no file system takes are refused, and with them the whole archive. Wh
 a folder aside until all of it is there.
 """
 
+import errno
 import lzma
 import os
 import re
 import shutil
 import stat
+import struct
 import tarfile
 import zipfile
 import zlib
@@ -30,15 +32,36 @@ _SUFFIX = re.compile(r".*\.(zip|rar|tar|tgz|tbz2|txz|tar\.(gz|bz2|xz))", re.IGNO
 _NEVER = re.compile(r"[\x00-\x1f]")
 Told = Callable[[int, int], None]
 
+_DAMAGE = (
+    zipfile.BadZipFile,
+    tarfile.TarError,
+    zlib.error,
+    lzma.LZMAError,
+    struct.error,
+    EOFError,
+    NotImplementedError,
+    ArithmeticError,
+    ValueError,
+    OSError,
+)
+"""What libraries raise at damaged archives; of OSErrors all but these, which damage can't cause."""
+_FAULTS_OF_THE_DISK = {
+    errno.EACCES,
+    errno.EDQUOT,
+    errno.EIO,
+    errno.EMFILE,
+    errno.ENOSPC,
+    errno.EPERM,
+    errno.EROFS,
+}
+
 
 def is_archive(name: str) -> bool:
     """Say whether a file is an archive that can be unpacked, by its name."""
     return _SUFFIX.fullmatch(name) is not None
 
 
-def unpack(
-    archive: Path, folder: Path, progress: Told = lambda done, total: None
-) -> list[Path]:
+def unpack(archive: Path, folder: Path, progress: Told = lambda done, total: None) -> list[Path]:
     """Unpack ``archive`` (zip, tar, rar) into ``folder``; files of the same names are replaced.
 
     Args:
@@ -180,18 +203,11 @@ def _damage_for_users(archive: Path) -> Iterator[None]:
     """Turn what libraries raise at damaged archives into one message."""
     try:
         yield
-    except (
-        zipfile.BadZipFile,
-        tarfile.TarError,
-        zlib.error,
-        lzma.LZMAError,
-        EOFError,
-        NotImplementedError,
-        UnicodeError,
-        OSError,
-    ) as error:
-        if isinstance(error, OSError) and error.errno is not None:
-            raise  # the disk's fault, not the archive's
+    except UserError:
+        raise
+    except _DAMAGE as error:
+        if isinstance(error, OSError) and error.errno in _FAULTS_OF_THE_DISK:
+            raise
         raise UserError(
             "an archive can be unpacked",
             f"{archive.name}: {error or type(error).__name__}",
