@@ -15,7 +15,7 @@ from vidclass.sweep.exposure import read_exposure
 pytestmark = [pytest.mark.fault, pytest.mark.timeout(3600)]
 
 NUM_TRAININGS = 9
-"""Two arms of two search trials, a final each; a control and two trainings on fewer videos of slow."""
+"""Two arms of two searches, a final each; of slow a control and two trainings on fewer videos."""
 NUM_SCORED = 5
 """Two finals, a control, two trainings on fewer videos."""
 
