@@ -21,14 +21,14 @@ def test_support_counts_a_video_once_however_many_seeds() -> None:
     table = pd.DataFrame(
         {
             "fold": 0,
-            "video_id": ["a", "b", "a", "b"],
+            "sample_id": ["a", "b", "a", "b"],
             "label_id": [0, 1, 0, 1],
             "pred_id": [0, 1, 0, 0],
         }
     )
     left, right, grow = class_scores(table, CLASSES)
     assert (left.support, right.support, grow.support) == (1, 1, 0)
-    assert left.f1 == pytest.approx(2 * 2 / (2 + 3))
+    assert left.score == pytest.approx(2 * 2 / (2 + 3))
 
 
 def test_reversed_clips_swap_the_pairs_that_mirror_each_other(one_split: Reported) -> None:

@@ -10,7 +10,15 @@ from vidclass.report.collect import PREDICTION_COLUMNS, collect, find_study_fold
 
 def test_finals_are_one_row_an_arm_seed_and_video(five_folds: Reported) -> None:
     finals = five_folds.tables.finals
-    assert list(finals.columns) == [*PREDICTION_COLUMNS, "p0", "p1", "p2", "p3"]
+    assert list(finals.columns) == [
+        *PREDICTION_COLUMNS,
+        "label_id",
+        "pred_id",
+        "p0",
+        "p1",
+        "p2",
+        "p3",
+    ]
     kept = finals[finals["kind"] == "final"]
     assert not kept.duplicated(["arm", "seed_index", "video_id"]).any()
     assert len(kept) == 3 * 2 * 80

@@ -9,7 +9,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from vidclass.report.class_by_class import class_figures
 from vidclass.report.collect import StudyTables
+from vidclass.sweep.predictions import class_columns
 from vidclass.training import metrics
 
 __all__ = [
@@ -29,16 +31,19 @@ PERTURBATIONS = ("shuffled", "reversed", "frozen")
 
 @dataclass(frozen=True)
 class ClassScore:
-    """F1 of one class and how many scored videos bear its label."""
+    """Score of one class, and how many scored samples bear its label.
+
+    The score is F1, or average precision where several classes may hold.
+    """
 
     label: str
-    f1: float
+    score: float
     support: int
 
 
 @dataclass(frozen=True)
 class Pair:
-    """Videos of class ``label`` that were called ``said``: ``count`` of ``support`` answers."""
+    """Samples of class ``label`` that were called ``said``: ``count`` of ``support`` answers."""
 
     label: str
     said: str
@@ -58,19 +63,23 @@ def confusion_of(predictions: pd.DataFrame, num_classes: int) -> Counts:
 
 
 def class_scores(predictions: pd.DataFrame, classes: list[str]) -> list[ClassScore]:
-    """Return F1 and support of each class; support counts a video once, not once a seed."""
+    """Return score and support of each class; support counts a sample once, not once a seed."""
+    if class_columns(predictions, "y"):
+        table = class_figures(predictions, classes)
+        figures = zip(table["class"], table["average_precision"], table["support"], strict=True)
+        return [ClassScore(str(name), float(ap), int(support)) for name, ap, support in figures]
     table = metrics.per_class(confusion_of(predictions, len(classes)), classes)
-    videos = predictions.drop_duplicates(["fold", "video_id"])["label_id"].value_counts()
+    samples = predictions.drop_duplicates(["fold", "sample_id"])["label_id"].value_counts()
     return [
-        ClassScore(str(name), float(f1), int(videos.get(k, 0)))
+        ClassScore(str(name), float(f1), int(samples.get(k, 0)))
         for k, (name, f1) in enumerate(zip(table["class"], table["f1"], strict=True))
     ]
 
 
 def worst_class(predictions: pd.DataFrame, classes: list[str]) -> ClassScore | None:
-    """Return the class with the lowest F1 among those that the test set holds."""
+    """Return the class with the lowest score among those that the test set holds."""
     present = [score for score in class_scores(predictions, classes) if score.support]
-    return min(present, key=lambda score: score.f1, default=None)
+    return min(present, key=lambda each: each.score, default=None)
 
 
 def worst_pairs(confusion_KK: Counts, classes: list[str], limit: int = 3) -> list[Pair]:

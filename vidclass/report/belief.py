@@ -195,7 +195,10 @@ def _padded(tables: StudyTables) -> Light:
     padded = num_padded(tables)
     span = f"the window of {tables.spec.data.window.span_s:g} s"
     if not padded:
-        return Light("Videos padded", "green", f"every video is as long as {span}", "protocol")
+        told = f"every {tables.unit} is as long as {span}"
+        return Light("Videos padded", "green", told, "protocol")
+    if tables.spec.data.windows is not None:
+        return 0  # a study whose clips are longer than its labelled windows is refused
     usable = int((tables.manifest["status"] == "ok").sum())
     reason = f"{padded:,} of {plural(usable, 'video')} are shorter than {span}: "
     return Light("Videos padded", "amber", reason + "their last frame is repeated", "protocol")

@@ -11,15 +11,23 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from vidclass.data.manifest import read_manifest
+from vidclass.data.manifest import read_manifest, usable
 from vidclass.errors import UserError
 from vidclass.models import model_entry
 from vidclass.models.profile import profile
 from vidclass.sweep.exposure import Exposure, read_exposure
+from vidclass.sweep.predictions import class_columns
 from vidclass.sweep.spec import ArmSpec, StudySpec
 from vidclass.sweep.state import State, Trial, replay
 
-__all__ = ["PREDICTION_COLUMNS", "ModelFacts", "StudyTables", "collect", "find_study_folder"]
+__all__ = [
+    "PREDICTION_COLUMNS",
+    "ModelFacts",
+    "StudyTables",
+    "answer_columns",
+    "collect",
+    "find_study_folder",
+]
 
 COMPLETE = "complete"
 PREDICTION_COLUMNS = (
@@ -29,11 +37,12 @@ PREDICTION_COLUMNS = (
     "seed",
     "seed_index",
     "fold",
+    "sample_id",
     "video_id",
     "group",
-    "label_id",
-    "pred_id",
 )
+"""What every prediction has; then `label_id` and `pred_id`, or where several classes may hold
+y0 ... (holds) and d0 ... (is said to hold); then the probabilities p0 ..."""
 
 
 @dataclass(frozen=True)
@@ -65,10 +74,12 @@ class StudyTables:
         splits: video_id, fold, split.
         trials: one row a trial.
         epochs: one row an epoch of a trial, metrics as columns.
-        finals: video-level predictions of scored trials: ``PREDICTION_COLUMNS`` and p0 ... p{K-1}.
+        finals: predictions of scored trials, one a sample: ``PREDICTION_COLUMNS`` and what follows.
         floors: the same for the floors, whose name stands in ``arm``.
         exposure: how often the test set has been scored; None before the data were ready.
         models: facts of each arm's model; an arm whose model is not registered here is missing.
+        samples: the sample table where samples are windows or show several classes; else a row a
+            video with its ``label_id``. Empty before the data were ready.
         unreadable: prediction files that the ledger names and the folder lacks.
         extended_after_test: whether trials were added after the test set had been scored.
     """
@@ -84,6 +95,7 @@ class StudyTables:
     floors: pd.DataFrame
     exposure: Exposure | None
     models: dict[str, ModelFacts]
+    samples: pd.DataFrame
     unreadable: tuple[str, ...] = ()
     extended_after_test: bool = False
 
@@ -101,6 +113,23 @@ class StudyTables:
     def num_folds(self) -> int:
         """Outer folds; 1 is one split."""
         return int(self.state.data.get("folds", 1))
+
+    @property
+    def several(self) -> bool:
+        """Whether any number of classes may hold at a time."""
+        return self.spec.data.task == "multilabel"
+
+    @property
+    def unit(self) -> str:
+        """What is scored, in the singular: a video, or a window of a recording."""
+        return "video" if self.spec.data.windows is None else "window"
+
+    def samples_of(self, split: str) -> pd.DataFrame:
+        """Return the samples of ``split`` in all outer folds, with a column ``fold``."""
+        if self.splits.empty:
+            return self.samples.assign(fold=0)
+        wanted = self.splits[(self.splits["split"] == split) & (self.splits["fold"] >= 0)]
+        return wanted[["fold", "video_id"]].merge(self.samples, on="video_id")
 
     @property
     def partial(self) -> bool:
@@ -159,9 +188,19 @@ def collect(study_folder: Path, home: Path) -> StudyTables:
         floors=floors,
         exposure=_exposure(home, state) if ready else None,
         models=_models(spec, state),
+        samples=_samples(study_folder, state) if ready else pd.DataFrame(),
         unreadable=tuple(missing),
         extended_after_test=_extended_after_test(state),
     )
+
+
+def _samples(folder: Path, state: State) -> pd.DataFrame:
+    file = state.data.get("samples")
+    if file is not None:
+        return pd.read_parquet(folder / file)
+    ids = {name: number for number, name in enumerate(state.data["classes"])}
+    videos = usable(read_manifest(folder / state.data["manifest"]))
+    return videos[["video_id", "group"]].assign(label_id=videos["label"].map(ids))
 
 
 def _exposure(home: Path, state: State) -> Exposure:
@@ -262,19 +301,25 @@ def _read(folder: Path, file: str, missing: list[str]) -> pd.DataFrame | None:
         missing.append(file)
         return None
     table = pd.read_parquet(path)
-    table["pred_id"] = table[_probabilities(table)].to_numpy().argmax(axis=1).astype(np.int64)
+    if "sample_id" not in table:  # as written before samples could be parts of videos
+        table["sample_id"] = table["video_id"]
+    if "label_id" in table:
+        prob_NK = table[class_columns(table, "p")].to_numpy()
+        table["pred_id"] = prob_NK.argmax(axis=1).astype(np.int64)
     return table
-
-
-def _probabilities(table: pd.DataFrame) -> list[str]:
-    return [name for name in table.columns if name[0] == "p" and name[1:].isdigit()]
 
 
 def _tidy(parts: list[pd.DataFrame]) -> pd.DataFrame:
     if not parts:
         return pd.DataFrame(columns=list(PREDICTION_COLUMNS))
     whole = pd.concat(parts, ignore_index=True)
-    return whole[[*PREDICTION_COLUMNS, *_probabilities(whole)]]
+    return whole[[*PREDICTION_COLUMNS, *answer_columns(whole), *class_columns(whole, "p")]]
+
+
+def answer_columns(table: pd.DataFrame) -> list[str]:
+    """Return the columns of a table of predictions that say what is there and what was said."""
+    several = [*class_columns(table, "y"), *class_columns(table, "d")]
+    return several or [name for name in ("label_id", "pred_id") if name in table]
 
 
 def _models(spec: StudySpec, state: State) -> dict[str, ModelFacts]:

@@ -19,6 +19,7 @@ from vidclass.report.table import (
     probability,
     text,
 )
+from vidclass.training.scoring import METRICS_OF_TASK
 
 __all__ = [
     "arm_table",
@@ -32,21 +33,36 @@ __all__ = [
 
 def arm_table(tables: StudyTables, scores: Scores) -> Table:
     """Return one row an arm, then one row a floor."""
-    metric = tables.spec.primary.metric.replace("_", " ")
+    metric, unit = tables.spec.primary.metric.replace("_", " "), tables.unit
     columns = (
         Column("name", "Arm or floor", numeric=False),
-        Column("primary", metric.capitalize(), "on test, video level, with its 95 % interval"),
+        Column("primary", metric.capitalize(), f"on test, {unit} level, with its 95 % interval"),
         Column("upper_bound", "Upper bound", "of the interval, against chance and 2.5 points more"),
         Column("macro_f1", "Macro F1", "mean F1 over classes"),
-        Column("worst_f1", "Worst class F1", "its class and number of test videos"),
-        Column("accuracy_video", "Accuracy, video level"),
-        Column("accuracy_clip", "Accuracy, clip level", "single windows, before averaging"),
-        Column("frames_seen", "Frames seen", "clips x frames a video in the test"),
+        *(_several_columns(unit) if tables.several else _exclusive_columns(unit)),
+        Column("frames_seen", "Frames seen", f"clips x frames a {unit} in the test"),
         Column("time_value", "Value of time", "minus the same arm trained on shuffled frames"),
         Column("over_bag", "Over bag of frames", "minus the floor that knows no order"),
     )
     rows = [_score_row(tables, scores, score) for score in scores.all_scores]
     return Table(columns, rows)
+
+
+def _exclusive_columns(unit: str) -> tuple[Column, ...]:
+    return (
+        Column("worst_f1", "Worst class F1", f"its class and number of test {unit}s"),
+        Column(f"accuracy_{unit}", f"Accuracy, {unit} level"),
+        Column("accuracy_clip", "Accuracy, clip level", "single windows, before averaging"),
+    )
+
+
+def _several_columns(unit: str) -> tuple[Column, ...]:
+    return (
+        Column("worst_ap", "Worst class AP", f"its class and number of test {unit}s"),
+        Column("mean_average_precision", f"Mean AP, {unit} level", "mean over classes"),
+        Column("exact_match", "Exact match", f"share of {unit}s with every class right"),
+        Column("map_clip", "Mean AP, clip level", "single clips, before averaging"),
+    )
 
 
 def _score_row(tables: StudyTables, scores: Scores, score: Score) -> list[Cell]:
@@ -55,16 +71,21 @@ def _score_row(tables: StudyTables, scores: Scores, score: Score) -> list[Cell]:
         text(score.name, "floor" if score.is_floor else ""),
         percent(score.estimate, beneath=_bounds(score.interval)),
         _upper_bound(score, scores.chance),
-        percent(score.macro_f1),
-        missing("no test videos")
+        percent(score.measured["macro_f1"]),
+        missing(f"no test {tables.unit}s")
         if worst is None
-        else percent(worst.f1, beneath=f"{worst.label}, {worst.support:,} videos"),
-        percent(score.accuracy),
-        text("–") if score.is_floor else percent(score.clip_accuracy),
+        else percent(worst.score, beneath=f"{worst.label}, {worst.support:,} {tables.unit}s"),
+        *(percent(score.measured[name]) for name in _other_metrics(tables)),
+        text("–") if score.is_floor else percent(score.clip),
         _frames_seen(tables, score),
         _time_value(tables, scores, score),
         _over_bag(scores, score),
     ]
+
+
+def _other_metrics(tables: StudyTables) -> list[str]:
+    """Return what is shown beside macro F1, in the order of the columns."""
+    return [name for name in METRICS_OF_TASK[tables.spec.data.task] if name != "macro_f1"]
 
 
 def _bounds(known: Interval) -> str:
@@ -164,7 +185,7 @@ def difference_table(scores: Scores) -> Table:
 def differences_lead(scores: Scores, tables: StudyTables) -> str:
     """Return how the differences were made and which of them were declared."""
     declared = tables.spec.comparisons.replace("_", " ")
-    told = "The same test videos, one score minus the other; groups and seeds both vary. "
+    told = f"The same test {tables.unit}s, one score minus the other; groups and seeds both vary. "
     told += f"Declared in the study file: {declared} ({len(scores.family)}). "
     return told + (
         "Every arm is also held against the best floor, the gate before it may be called good; "

@@ -86,8 +86,7 @@ def _compared(table: pd.DataFrame, arm: str) -> pd.DataFrame:
 def _ms_per_clip(tables: StudyTables, epochs: pd.DataFrame) -> float:
     if epochs.empty or "seconds_eval" not in epochs:
         return float("nan")
-    valid = tables.splits[tables.splits["split"] == "valid"]
-    clips = valid.groupby("fold").size() * tables.spec.data.clips_per_video
+    clips = tables.samples_of("valid").groupby("fold").size() * tables.spec.data.clips_per_video
     return float((1000 * epochs["seconds_eval"] / epochs["fold"].map(clips)).median())
 
 

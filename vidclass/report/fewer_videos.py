@@ -60,13 +60,11 @@ def videos_curve(tables: StudyTables) -> list[VideosPoint]:
 
 
 def _num_videos(tables: StudyTables, variant: str, rows: pd.DataFrame) -> float:
-    """Return the training videos of ``variant``, mean over folds."""
-    train = tables.splits[tables.splits["split"] == "train"]
-    videos = train.merge(tables.manifest[["video_id", "group", "label"]], on="video_id")
-    videos = videos.rename(columns={"label": "label_id"})
+    """Return the training samples of ``variant``, mean over folds."""
+    train = tables.samples_of("train")
     seeds = rows.groupby("fold")["seed"].first()
     counts = [
-        len(share_of_groups(videos[videos["fold"] == fold], share_of(variant), seed=int(seed)))
+        len(share_of_groups(train[train["fold"] == fold], share_of(variant), seed=int(seed)))
         for fold, seed in seeds.items()
     ]
     return sum(counts) / len(counts)
@@ -83,8 +81,10 @@ def last_doubling(points: list[VideosPoint]) -> float | None:
     return (all_.estimate - fewer.estimate) / math.log2(all_.num_videos / fewer.num_videos)
 
 
-def draw_videos_curve(points: list[VideosPoint], arm: str, chance: float, metric: str) -> Figure:
-    """Draw the score against the number of training videos, one tick a point."""
+def draw_videos_curve(
+    points: list[VideosPoint], arm: str, chance: float, metric: str, unit: str = "video"
+) -> Figure:
+    """Draw the score against the number of training videos (or windows), one tick a point."""
     figure, (ax,) = blank(WIDTH, 2.7)
     numbers = [point.num_videos for point in points]
     ax.plot(numbers, [100 * point.estimate for point in points], "o-", color=ACCENT, linewidth=1.6)
@@ -98,6 +98,6 @@ def draw_videos_curve(points: list[VideosPoint], arm: str, chance: float, metric
     ax.minorticks_off()
     ax.set_ylim(0, 102)
     ax.grid(color=FLOOR_COLOUR, alpha=0.2, linewidth=0.6)
-    ax.set_xlabel("training videos")
+    ax.set_xlabel(f"training {unit}s")
     ax.set_ylabel(f"{arm.replace('_', ' ')}:\ntest {metric}, per cent")
     return figure

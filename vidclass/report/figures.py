@@ -23,6 +23,7 @@ __all__ = [
     "draw_confusion",
     "draw_forest",
     "draw_scores",
+    "draw_shares",
 ]
 
 WIDTH = 7.2
@@ -157,12 +158,21 @@ def draw_best_so_far(
 
 def draw_confusion(matrices: Mapping[str, npt.NDArray[np.int64]], classes: Sequence[str]) -> Figure:
     """Draw one confusion matrix ``[K, K]`` a name: shares of each label's row, in per cent."""
+    shares = {
+        name: counts_KK / np.maximum(counts_KK.sum(axis=1, keepdims=True), 1)
+        for name, counts_KK in matrices.items()
+    }
+    return draw_shares(shares, classes)
+
+
+def draw_shares(matrices: Mapping[str, npt.NDArray[np.float64]], classes: Sequence[str]) -> Figure:
+    """Draw one matrix ``[K, K]`` of shares a name: labels are rows, answers columns."""
     columns = min(len(matrices), 2)
     rows = -(-len(matrices) // columns)
     side = min(max(2.2, 0.42 * len(classes) + 1.1), 6.0)
     figure, axes = blank(min(side * columns * 1.1, 9.5), side * rows, rows, columns)
-    for ax, (name, confusion_KK) in zip(axes, matrices.items(), strict=False):
-        _matrix(ax, confusion_KK, classes)
+    for ax, (name, share_KK) in zip(axes, matrices.items(), strict=False):
+        _matrix(ax, share_KK, classes)
         if len(matrices) > 1:
             ax.set_title(name.replace("_", " "), fontsize=9)
     for ax in axes[len(matrices) :]:
@@ -170,8 +180,7 @@ def draw_confusion(matrices: Mapping[str, npt.NDArray[np.int64]], classes: Seque
     return figure
 
 
-def _matrix(ax: Axes, confusion_KK: npt.NDArray[np.int64], classes: Sequence[str]) -> None:
-    share_KK = confusion_KK / np.maximum(confusion_KK.sum(axis=1, keepdims=True), 1)
+def _matrix(ax: Axes, share_KK: npt.NDArray[np.float64], classes: Sequence[str]) -> None:
     # transparent where empty, so that the page's own ground shows through
     shades = LinearSegmentedColormap.from_list("shares", [to_rgba(ACCENT, 0.0), to_rgba(ACCENT)])
     num_classes = len(classes)
@@ -180,7 +189,7 @@ def _matrix(ax: Axes, confusion_KK: npt.NDArray[np.int64], classes: Sequence[str
     if num_classes <= MOST_CLASSES_WITH_NUMBERS:
         for i in range(num_classes):
             for j in range(num_classes):
-                if confusion_KK[i, j]:
+                if share_KK[i, j]:
                     ax.text(
                         j, i, f"{100 * share_KK[i, j]:.0f}", ha="center", va="center", fontsize=7.5
                     )

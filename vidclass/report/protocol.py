@@ -4,10 +4,9 @@ import time
 from collections.abc import Hashable
 from typing import Any
 
-import pandas as pd
-
 from vidclass.report.behaviour import PERTURBATIONS, perturbed, swap_rates
 from vidclass.report.collect import StudyTables
+from vidclass.report.runs import ArmRuns, read_runs
 from vidclass.report.table import (
     Cell,
     Column,
@@ -21,6 +20,7 @@ from vidclass.report.table import (
     without_paths,
 )
 from vidclass.sweep.points import sampler_name
+from vidclass.training.scoring import Metric
 
 __all__ = [
     "FEATURES_NOTE",
@@ -37,7 +37,8 @@ __all__ = [
 HASH_LENGTH = 12
 
 FLOORS_EXPLAINED = {
-    "majority": "always names the most frequent class of the training videos",
+    "majority": "always names the most frequent class of what it is fitted on; of several classes, "
+    "each with its share",
     "metadata": "sees width, height, duration, frame count, rate and bitrate; no pixel",
     "middle_frame": "frozen features of the window's middle frame, logistic regression",
     "bag_of_frames": "mean and spread of frozen features over the window's frames, logistic "
@@ -64,7 +65,7 @@ GLOSSARY = {
     "final": "the winner of an arm trained again on a fresh seed and scored on test",
     "control": "the same training with shuffled frames, for the value of time",
     "95 % interval": "Korn-Graubard: exact binomial with the effective number of groups",
-    "paired difference": "one score minus another on the same videos; groups and seeds vary",
+    "paired difference": "one score minus another on the same test set; groups and seeds vary",
     "Holm's p": "the p value after correction for all comparisons that were declared beforehand",
     "value of time": "an arm minus the same arm trained and tested on shuffled frames",
     "macro F1": "mean over classes of the harmonic mean of precision and recall",
@@ -72,6 +73,9 @@ GLOSSARY = {
     "GMACs": "10^9 multiply-accumulates a clip, as published; PyTorch's counter prints twice that",
     "data wait": "share of a training's time in which no step ran because clips were being read",
     "collapse": "macro recall and AUC both at chance after warm-up; a result, not an accident",
+    "average precision": "mean precision over the ranks at which a class is found; needs no "
+    "threshold, and is the class's share for a random order",
+    "exact match": "share of the answers in which every class is right",
     "quarantined": "a video that could not be read, left out with its reason",
 }
 
@@ -113,7 +117,8 @@ def protocol_rows(tables: StudyTables, held_out: str) -> list[tuple[str, str]]:
             f"{data.window.span_s:g} s, {plural(data.window.num_frames, 'frame')}; "
             f"{data.input_size} x {data.input_size} px, geometry {data.geometry}",
         ),
-        ("Views", f"{plural(data.clips_per_video, 'clip')} a test video"),
+        *_labels_told(tables),
+        ("Views", f"{plural(data.clips_per_video, 'clip')} a test {tables.unit}"),
         (
             "Budget",
             f"{plural(budget.trials, 'trial')} x at most {plural(spec.budget.epochs, 'epoch')} an "
@@ -134,6 +139,26 @@ def protocol_rows(tables: StudyTables, held_out: str) -> list[tuple[str, str]]:
         ("Ran with", _ran_with(tables)),
         ("Again", reproduce_command(tables)),
     ]
+
+
+def _labels_told(tables: StudyTables) -> list[tuple[str, str]]:
+    """Return what the labels are, where a video is not simply of one class."""
+    data, windows = tables.spec.data, tables.spec.data.windows
+    told = [("Task", "any number of classes at a time")] if tables.several else []
+    if windows is not None:
+        frames = windows.length_frames
+        length = f"{windows.length_s:g} s" if frames is None else plural(frames, "stored frame")
+        step = (
+            f"{windows.stride_s:g} s"
+            if windows.stride_s
+            else plural(windows.stride_frames or 1, "stored frame")
+        )
+        count = tables.state.data["num_samples"]
+        how = f"{count:,} windows of {length} every {step}, labelled by their {windows.label_from}"
+        told.append(("Samples", f"{how}; never one across two recordings or two splits"))
+    for name, value in (("Annotator", data.annotator), ("Subject", data.subject)):
+        told += [(name, value)] if value else []
+    return told
 
 
 def _source(tables: StudyTables) -> str:
@@ -277,8 +302,10 @@ def swap_table(tables: StudyTables) -> Table:
 
 
 def fold_table(tables: StudyTables) -> Table:
-    """Return videos, groups and each arm's out-of-fold accuracy, fold by fold, mean over seeds."""
+    """Return videos, groups and each arm's out-of-fold score, fold by fold, mean over seeds."""
     finals = tables.finals[tables.finals["kind"] == "final"]
+    runs = read_runs(finals) if len(finals) else {}
+    metric = tables.spec.primary.metric
     columns = (
         Column("fold", "Fold"),
         Column("videos", "Test videos"),
@@ -290,13 +317,19 @@ def fold_table(tables: StudyTables) -> Table:
     )
     rows = []
     for fold, videos in tested[tested["fold"] >= 0].groupby("fold"):
-        right = finals[finals["fold"] == fold]
-        shares = (right["pred_id"] == right["label_id"]).groupby(right["arm"]).mean()
-        scores = [percent(_share(shares, arm), "no final yet") for arm in tables.arms]
+        scores = [
+            percent(_of_fold(runs.get(arm), int(str(fold)), metric), "no final yet")
+            for arm in tables.arms
+        ]
         groups = count(int(videos["group"].nunique()))
         rows.append([count(int(str(fold))), count(len(videos)), groups, *scores])
-    return Table(columns, rows, "Every video is scored out of fold exactly once by each seed.")
+    note = f"{metric.replace('_', ' ').capitalize()}. "
+    note += "Every video is scored out of fold exactly once by each seed."
+    return Table(columns, rows, note)
 
 
-def _share(shares: "pd.Series[Any]", arm: str) -> float | None:
-    return float(shares[arm]) if arm in shares.index else None
+def _of_fold(runs: ArmRuns | None, fold: int, metric: Metric) -> float | None:
+    """Return the score in one fold; None where the arm has none there."""
+    if runs is None or not (runs.fold_N == fold).any():
+        return None
+    return runs.only(runs.fold_N == fold).score(metric)

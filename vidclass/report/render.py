@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 
 from vidclass.home import write_aside
 from vidclass.report import figures, figures_coordinates, figures_search
-from vidclass.report.collect import PREDICTION_COLUMNS, StudyTables, collect
+from vidclass.report.collect import PREDICTION_COLUMNS, StudyTables, answer_columns, collect
 from vidclass.report.cost import compute_unit
 from vidclass.report.drawing import settle, to_png, to_svg
 from vidclass.report.fewer_videos import draw_videos_curve
@@ -153,7 +153,7 @@ def _frames(tables: StudyTables, page: Page) -> Mapping[str, pd.DataFrame]:
         "epochs": tables.epochs,
     }
     predictions = pd.concat([tables.finals, tables.floors], ignore_index=True)
-    told = predictions[list(PREDICTION_COLUMNS)]
+    told = predictions[[*PREDICTION_COLUMNS, *answer_columns(predictions)]]
     if 0 < told.memory_usage(deep=False).sum() <= LARGEST_PREDICTIONS_BYTES:
         frames["predictions"] = told
     return frames
@@ -204,12 +204,24 @@ def _pictures(tables: StudyTables, page: Page) -> Iterator[tuple[str, Picture]]:
                 "Rows: labels. Columns: what was said. Per cent of the row.",
             ),
         )
+    if page.champion in drawn.together:
+        yield (
+            "together",
+            Picture(
+                figures.draw_shares({page.champion: drawn.together[page.champion]}, tables.classes),
+                f"What {page.champion} says where each class holds",
+                "Rows: where the class holds. Columns: what is said there. Per cent; a row need "
+                "not add up to 100, since several may be said at a time.",
+            ),
+        )
     if drawn.videos_curve:
         yield (
             "videos",
             Picture(
-                draw_videos_curve(drawn.videos_curve, page.champion, drawn.chance, metric),
-                f"Test {metric} of {page.champion} against the number of training videos",
+                draw_videos_curve(
+                    drawn.videos_curve, page.champion, drawn.chance, metric, tables.unit
+                ),
+                f"Test {metric} of {page.champion} against the number of training {tables.unit}s",
                 "Lines: 95 % intervals. Dashed: chance. The last point is that of the finals.",
             ),
         )

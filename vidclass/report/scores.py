@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass, field
 
+from vidclass.data.samples import multi_hot
 from vidclass.report.behaviour import ClassScore, worst_class
+from vidclass.report.class_by_class import chance_of_several
 from vidclass.report.collect import StudyTables
 from vidclass.report.comparisons import (
     Comparison,
@@ -22,7 +24,7 @@ from vidclass.report.runs import (
     read_runs,
 )
 from vidclass.report.verdict import VerdictContext, verdict
-from vidclass.training.scoring import Metric
+from vidclass.training.scoring import METRICS_OF_TASK, Metric
 
 __all__ = ["Score", "Scores", "score_study"]
 
@@ -39,20 +41,18 @@ class Score:
         is_floor: whether it is a floor.
         interval: the primary figure, mean over seeds, with its bounds.
         seeds: the primary figure of each seed; none for floors.
-        accuracy: at video level, mean over seeds.
-        macro_f1: the same.
-        worst: the class with the lowest F1.
-        clip_accuracy: accuracy of single windows; None for floors.
+        measured: what the task is scored by, by name, samples as the unit, mean over seeds.
+        worst: the class with the lowest F1, or average precision where several may hold.
+        clip: accuracy, or mean average precision, of single clips; None for floors.
     """
 
     name: str
     is_floor: bool
     interval: Interval
     seeds: tuple[float, ...]
-    accuracy: float
-    macro_f1: float
+    measured: dict[str, float]
     worst: ClassScore | None
-    clip_accuracy: float | None
+    clip: float | None
 
     @property
     def estimate(self) -> float:
@@ -191,14 +191,16 @@ def _floor_runs(tables: StudyTables) -> dict[str, ArmRuns]:
 
 
 def _chance(tables: StudyTables) -> float:
-    """Return what naming the most frequent class of the test videos scores."""
+    """Return what a blind guess scores: always the most frequent class, or see the glossary."""
     if not tables.classes:
         return NAN
+    tested = tables.samples_of("test")
+    if tables.several:
+        label_NK = multi_hot(tested["label_ids"], len(tables.classes))
+        return chance_of_several(label_NK, tables.spec.primary.metric)
     if tables.spec.primary.metric == "macro_f1":
         return 1.0 / len(tables.classes)
-    tested = tables.splits.loc[tables.splits["split"] == "test", ["video_id"]].drop_duplicates()
-    labels = tested.merge(tables.manifest[["video_id", "label"]], on="video_id")["label"]
-    return float(labels.value_counts(normalize=True).max())
+    return float(tested["label_id"].value_counts(normalize=True).max())
 
 
 def _score(
@@ -211,18 +213,18 @@ def _score(
         is_floor=runs.deterministic,
         interval=score_interval(runs, metric, pooled),
         seeds=() if runs.deterministic else tuple(map(float, runs.score_S(metric))),
-        accuracy=runs.score("accuracy"),
-        macro_f1=runs.score("macro_f1"),
+        measured={name: runs.score(name) for name in METRICS_OF_TASK[tables.spec.data.task]},
         worst=worst_class(rows, tables.classes),
-        clip_accuracy=None if runs.deterministic else _clip_accuracy(tables, runs.arm),
+        clip=None if runs.deterministic else _clip_score(tables, runs.arm),
     )
 
 
-def _clip_accuracy(tables: StudyTables, arm: str) -> float | None:
-    """Return the accuracy over all clips of all folds, mean over seeds."""
-    videos = tables.finals.groupby(["arm", "kind", "fold", "seed"]).size()
+def _clip_score(tables: StudyTables, arm: str) -> float | None:
+    """Return the score of the clips of all folds, each fold by its samples, mean over seeds."""
+    name = METRICS_OF_TASK[tables.spec.data.task][0]
+    samples = tables.finals.groupby(["arm", "kind", "fold", "seed"]).size()
     found = [
-        (final.clip_metrics["accuracy"], int(videos.get((arm, "final", final.fold, final.seed), 0)))
+        (final.clip_metrics[name], int(samples.get((arm, "final", final.fold, final.seed), 0)))
         for final in tables.state.finals.values()
         if final.arm == arm and final.variant == "kept"
     ]

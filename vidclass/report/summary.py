@@ -13,6 +13,7 @@ from vidclass import __version__
 from vidclass.report import compared, protocol
 from vidclass.report.behaviour import confusion_of, worst_pairs
 from vidclass.report.belief import Light, lights
+from vidclass.report.class_by_class import class_table, said_together
 from vidclass.report.collect import StudyTables
 from vidclass.report.comparisons import Comparison
 from vidclass.report.cost import EqualHours, best_so_far, compute_unit, equal_hours
@@ -47,6 +48,7 @@ class Drawn:
     equal: EqualHours | None = None
     confusions: dict[str, npt.NDArray[np.int64]] = field(default_factory=dict)
     videos_curve: list[VideosPoint] = field(default_factory=list)
+    together: dict[str, npt.NDArray[np.float64]] = field(default_factory=dict)
     curves: list[Curve] = field(default_factory=list)
     slices: list[Slice] = field(default_factory=list)
     importances: dict[str, dict[str, float]] = field(default_factory=dict)
@@ -73,6 +75,8 @@ class Page:
     confusion_lead: str
     pairs: Table
     videos_lead: str
+    classes: Table
+    classes_lead: str
     hours_lead: str
     next_step: str
     protocol: list[tuple[str, str]]
@@ -115,7 +119,9 @@ def summarize(tables: StudyTables) -> Page:
         champion=champion,
         confusion_lead=_confusion_lead(tables, champion),
         pairs=EMPTY if confusion_KK is None else _pair_table(confusion_KK, tables.classes),
-        videos_lead=_videos_lead(champion, drawn.videos_curve),
+        classes=_class_table(tables, champion),
+        classes_lead=_classes_lead(tables, champion) if tables.several else "",
+        videos_lead=_videos_lead(champion, drawn.videos_curve, tables.unit),
         hours_lead=_hours_lead(tables, equal),
         next_step=_next_step(tables, scores, drawn),
         protocol=protocol.protocol_rows(tables, _held_out(tables)) if ready else [],
@@ -137,7 +143,9 @@ def _drawn(
     tables: StudyTables, scores: Scores, curve: pd.DataFrame, equal: EqualHours | None
 ) -> Drawn:
     finals = tables.finals[tables.finals["kind"] == "final"]
-    num_classes = len(tables.classes)
+    of_arm = {arm: finals[finals["arm"] == arm] for arm in tables.arms}
+    there = {arm: rows for arm, rows in of_arm.items() if len(rows)}
+    exclusive = {} if tables.several else there
     return Drawn(
         dots=[
             Dot(s.name, s.is_floor, s.estimate, s.interval.low, s.interval.high, s.seeds)
@@ -151,13 +159,12 @@ def _drawn(
         curve=curve,
         equal=equal,
         confusions={
-            arm: confusion_of(finals[finals["arm"] == arm], num_classes)
-            for arm in tables.arms
-            if (finals["arm"] == arm).any()
+            arm: confusion_of(rows, len(tables.classes)) for arm, rows in exclusive.items()
         },
         videos_curve=videos_curve(tables),
         curves=learning_curves(tables),
         slices=slices(tables),
+        together={arm: said_together(rows) for arm, rows in there.items() if tables.several},
         importances=importances(tables),
     )
 
@@ -177,7 +184,7 @@ def _champion(tables: StudyTables, scores: Scores) -> str:
 def _scores_lead(tables: StudyTables, scores: Scores) -> str:
     metric = tables.spec.primary.metric.replace("_", " ")
     seeds = max((len(score.seeds) for score in scores.arms), default=0)
-    told = f"{metric.capitalize()} on test videos"
+    told = f"{metric.capitalize()} on test {tables.unit}s"
     told += " out of fold" if tables.num_folds > 1 else ""
     told += f", mean of {plural(seeds, 'seed')}" if seeds else ""
     told += ", with 95 % intervals over groups. No arm is good unless it beats the best floor"
@@ -196,6 +203,22 @@ def _confusion_lead(tables: StudyTables, champion: str) -> str:
 def _pair_table(confusion_KK: npt.NDArray[np.int64], classes: list[str]) -> Table:
     columns = (
         Column("label", "Label", numeric=False),
+def _class_table(tables: StudyTables, champion: str) -> Table:
+    finals = tables.finals[(tables.finals["kind"] == "final") & (tables.finals["arm"] == champion)]
+    if not tables.several or finals.empty:
+        return EMPTY
+    return class_table(finals, tables.classes, tables.unit)
+
+
+def _classes_lead(tables: StudyTables, champion: str) -> str:
+    chosen = tables.state.champion is not None
+    how = "the champion, chosen on validation" if chosen else "the best arm so far"
+    return (
+        f"{champion} is {how}. Each class is a question of its own; from which probability on it "
+        "is said to hold was chosen on validation, for each class and training."
+    )
+
+
         Column("said", "Called", numeric=False),
         Column("share", "Share of the label's answers"),
         Column("count", "Answers"),
@@ -209,16 +232,17 @@ def _pair_table(confusion_KK: npt.NDArray[np.int64], classes: list[str]) -> Tabl
         ]
         for pair in worst_pairs(confusion_KK, classes)
     ]
-    return Table(columns, rows, "The worst pairs first; an answer is one video by one seed.")
+    return Table(columns, rows, "The worst pairs first; an answer is one sample by one seed.")
 
 
-def _videos_lead(champion: str, points: list[VideosPoint]) -> str:
+def _videos_lead(champion: str, points: list[VideosPoint], unit: str) -> str:
     gain = last_doubling(points)
     if gain is None:
         return ""
     fewest, last = points[0].num_videos, points[-1].num_videos
     told = f"{champion} with the settings of its finals, trained on {fewest:,.0f} to {last:,.0f} "
-    told += "videos, whole groups, fewer by chance; every point is scored on the same test videos. "
+    told += f"{unit}s, whole groups, fewer by chance; every point is scored on the same test "
+    told += f"{unit}s. "
     return told + f"The last doubling brought {100 * gain:+.1f} points."
 
 
@@ -290,7 +314,11 @@ def _held_out(tables: StudyTables) -> str:
         )
     counts = tables.splits[tables.splits["fold"] == 0]["split"].value_counts()
     parts = ", ".join(f"{int(counts.get(name, 0)):,} {name}" for name in ("train", "valid", "test"))
-    return f"one split by group ({parts} videos), seed {spec.seed}"
+    told = f"one split by group ({parts} videos), seed {spec.seed}"
+    if tables.spec.data.windows is None:
+        return told
+    sizes = {name: len(tables.samples_of(name)) for name in ("train", "valid", "test")}
+    return f"{told}; windows: " + ", ".join(f"{n:,} {name}" for name, n in sizes.items())
 
 
 def _deployment(tables: StudyTables) -> str:
