@@ -39,6 +39,8 @@ class Simulation:
     slots: int = 2
     outcomes: dict[str, str] = field(default_factory=dict)
     """Status that a trial's first attempts end with instead of completing: failed, diverged ..."""
+    broken_arms: tuple[str, ...] = ()
+    """Arms whose trainings crash before their first epoch, in every attempt."""
 
     def open(self) -> Engine:
         """Return the engine as a driver would open it, data phase included."""
@@ -91,6 +93,8 @@ class Simulation:
             metrics = {"accuracy": 0.5}
             floor = {"floor": "majority", "metrics": metrics, "predictions": "p"}
             return [*told, ("floor", floor), ended]
+        if job["arm"] in self.broken_arms:
+            return [*told, ("crash", {})]
         outcome = self.outcomes.get(job["trial"])
         first = int((job["resume_from"] or "0").split(".")[0]) + 1
         for epoch in range(first, job["config"]["train"]["epochs"] + 1):

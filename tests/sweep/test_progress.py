@@ -3,6 +3,7 @@
 import io
 from pathlib import Path
 
+import pytest
 from rich.console import Console
 
 from tests.sweep.simulator import Simulation, study
@@ -31,6 +32,21 @@ def test_overview_counts_and_estimates(tmp_path: Path) -> None:
     part = overview(engine.state, engine.spec, 2, USES_ORDER)
     assert 0 < part.done < part.planned
     engine.recover()  # what was live when the messages ended is lost
+    simulation.run(engine)
+    engine.close()
+    whole = overview(engine.state, engine.spec, 2, USES_ORDER)
+    assert whole.done == whole.planned
+    assert whole.seconds_left == 0
+
+
+@pytest.mark.parametrize(("folds", "broken"), [(1, "slow"), (3, "slow"), (1, "both"), (3, "both")])
+def test_time_left_counts_down_where_an_arm_has_no_winner(
+    tmp_path: Path, folds: int, broken: str
+) -> None:
+    arms = ("single", "slow") if broken == "both" else (broken,)
+    spec = study(budget__retries=0, budget__failures=1000)
+    simulation = Simulation(spec, tmp_path, folds=folds, broken_arms=arms)
+    engine = simulation.open()
     simulation.run(engine)
     engine.close()
     whole = overview(engine.state, engine.spec, 2, USES_ORDER)

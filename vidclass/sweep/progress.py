@@ -1,6 +1,7 @@
 """What a study's screen shows, as plain figures: pure functions of the state."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from statistics import median
 
@@ -61,11 +62,14 @@ def overview(state: State, spec: StudySpec, slots: int, uses_order: dict[str, bo
     num_folds = state.data.get("folds", 1)
     planned = planned_trials(spec, num_folds, uses_order)
     planned[LEAK_CONTROL] = num_folds * len(possible_controls(state, spec))
+    for name, count in _never_coming(state, spec, uses_order).items():
+        planned[name] -= min(count, planned[name])
     groups: dict[str, list[Trial]] = defaultdict(list)
     for trial in state.trials.values():
         if trial.kind != "floors":
             groups[_counted_under(trial)].append(trial)
-    rows = [_row(arm, count, groups[arm]) for arm, count in planned.items() if count]
+    metric = f"valid_{spec.primary.metric}"
+    rows = [_row(arm, count, groups[arm], metric) for arm, count in planned.items() if count]
     return Overview(
         rows=rows,
         stage=_stage(state),
@@ -82,8 +86,35 @@ def _counted_under(trial: Trial) -> str:
     return "deployment" if trial.fold == DEPLOY_FOLD else trial.arm
 
 
-def _row(arm: str, planned: int, trials: list[Trial]) -> ArmRow:
-    values = [e.metrics.get("valid_accuracy") for t in trials for e in t.epochs.values()]
+def _never_coming(state: State, spec: StudySpec, uses_order: dict[str, bool]) -> Counter[str]:
+    """Return the planned trainings that will not be, as the winners decided so far tell.
+
+    An arm of which no trial was ever scored has no winner to train again, one with few such trials
+    has fewer to re-run, and without a champion nothing is trained that is the champion's.
+    """
+    profile, folds = spec.resolved, range(state.data.get("folds", 1))
+    reruns = min(profile.rerun_top, profile.trials) * (profile.rerun_seeds - 1)
+    counts: Counter[str] = Counter()
+    for (arm, fold), winner in state.winners.items():
+        under = "deployment" if fold == DEPLOY_FOLD else arm
+        counts[under] += reruns - len(state.select(kind="rerun", arm=arm, fold=fold))
+        if winner["trial"] is None:
+            controls = profile.time_seeds if uses_order[arm] else 0
+            counts[under] += 1 if fold == DEPLOY_FOLD else profile.final_seeds + controls
+    decided = all((arm.name, fold) in state.winners for arm in spec.arms for fold in folds)
+    if decided and not any(_has_winners(state, arm.name, folds) for arm in spec.arms):
+        whole = planned_trials(spec, len(folds), uses_order)
+        counts.update({name: whole[name] for name in (FEWER_VIDEOS, LEAK_CONTROL, "deployment")})
+    return counts
+
+
+def _has_winners(state: State, arm: str, folds: Iterable[int]) -> bool:
+    """Say whether an arm has a winner in every fold, so that it may become the champion."""
+    return all(state.winners[arm, fold]["mean"] is not None for fold in folds)
+
+
+def _row(arm: str, planned: int, trials: list[Trial], metric: str) -> ArmRow:
+    values = [e.metrics.get(metric) for t in trials for e in t.epochs.values()]
     known = [value for value in values if value is not None]
     return ArmRow(
         arm=arm,
@@ -134,12 +165,14 @@ def seconds_left(
             for trial in trials
             for e in trial.epochs.values()
         ]
-        if not times and arm not in ("deployment", FEWER_VIDEOS, LEAK_CONTROL) and count:
+        left = max(0, count * spec.budget.epochs - _epochs_done(trials))
+        if not times and arm not in ("deployment", FEWER_VIDEOS, LEAK_CONTROL) and left:
             return None
         everyone += times
-        epochs_done = sum(
-            trial.epochs_planned if trial.ended else len(trial.epochs) for trial in trials
-        )
-        epoch_s = median(times or everyone)
-        total += max(0, count * spec.budget.epochs - epochs_done) * epoch_s
+        if left and (times or everyone):
+            total += left * median(times or everyone)
     return total / slots
+
+
+def _epochs_done(trials: list[Trial]) -> int:
+    return sum(trial.epochs_planned if trial.ended else len(trial.epochs) for trial in trials)

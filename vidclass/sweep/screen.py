@@ -87,12 +87,13 @@ class Screen:
             ended.set()
             thread.join()
             if engine.state.data:
-                self.say(_line(_seen(engine.state, engine.spec, self.slots)))
+                self.say(_line(_seen(engine.state, engine.spec, self.slots), engine.spec))
 
     def _lines(self, ended: threading.Event) -> None:
         while not ended.wait(_LINES_REFRESH_S):
             if self._engine is not None and self._engine.state.data:
-                self.say(_line(_seen(self._engine.state, self._engine.spec, self.slots)))
+                seen = _seen(self._engine.state, self._engine.spec, self.slots)
+                self.say(_line(seen, self._engine.spec))
 
     def _table(self) -> Group | Text:
         engine = self._engine
@@ -124,15 +125,16 @@ def state_table(name: str, state: State, spec: StudySpec, slots: int) -> Group:
         best = "-" if row.best_valid is None else f"{row.best_valid:.3f}"
         counts = (row.running, row.stopped, row.ended, row.planned, row.failed)
         table.add_row(row.arm, *(str(count) for count in counts), best)
-    return Group(table, Text(_line(seen)))
+    return Group(table, Text(_line(seen, spec)))
 
 
-def _line(seen: Overview) -> str:
+def _line(seen: Overview, spec: StudySpec) -> str:
     best = max((row.best_valid for row in seen.rows if row.best_valid is not None), default=None)
+    metric = spec.primary.metric.replace("_", " ")
     return (
         f"{seen.done} of {seen.planned} trainings done, "
         f"{sum(row.running for row in seen.rows)} running ({seen.stage}); "
-        f"best validation accuracy {'-' if best is None else f'{best:.3f}'}; "
+        f"best validation {metric} {'-' if best is None else f'{best:.3f}'}; "
         f"{duration(seen.seconds)} so far, at most {duration(seen.seconds_left)} left"
     )
 
