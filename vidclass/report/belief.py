@@ -8,9 +8,11 @@ import numpy as np
 import pandas as pd
 
 from vidclass.data.leakage import check_leakage
+from vidclass.data.readers import is_made
 from vidclass.errors import UserErrors
 from vidclass.report.collect import StudyTables
 from vidclass.report.cost import arm_costs
+from vidclass.report.data_lights import confounds_told, footage_told
 from vidclass.report.intervals import Interval
 from vidclass.report.leak_controls import ControlScore, champion_and_controls, overlaps
 from vidclass.report.table import joined, plural, without_paths
@@ -60,7 +62,9 @@ def lights(tables: StudyTables, metadata: Interval | None, chance: float) -> lis
     """
     return [
         _disjoint(tables),
+        _footage_disjoint(tables),
         _groups_known(tables),
+        _confounds(tables),
         _metadata(metadata, chance),
         _exposure(tables),
         _quarantined(tables),
@@ -83,6 +87,16 @@ def _disjoint(tables: StudyTables) -> Light:
     folds = f" in any of {tables.num_folds} folds" if tables.num_folds > 1 else ""
     reason = f"none of {groups}, and no copy of a file, is in two splits{folds}"
     return Light(name, "green", reason, "protocol")
+
+
+def _footage_disjoint(tables: StudyTables) -> Light:
+    told = footage_told(tables.state.data, made=is_made(tables.spec.data.source))
+    return Light("Footage disjoint", *told, "protocol")
+
+
+def _confounds(tables: StudyTables) -> Light:
+    anchor = "confounds" if tables.state.data.get("confounds") else "protocol"
+    return Light("Confounds", *confounds_told(tables.state.data), anchor)
 
 
 def _groups_known(tables: StudyTables) -> Light:
@@ -182,6 +196,8 @@ def _equal_budget(tables: StudyTables) -> Light:
 
 def num_padded(tables: StudyTables) -> int:
     """Return how many usable videos are shorter than the window, so that frames are repeated."""
+    if tables.spec.data.windows is not None:
+        return 0  # a study whose clips are longer than its labelled windows is refused
     window, sampling = tables.spec.data.window, tables.spec.data.sampling
     usable = tables.manifest[tables.manifest["status"] == "ok"]
     last_s = window.span_s * (window.num_frames - 1) / window.num_frames
@@ -197,8 +213,6 @@ def _padded(tables: StudyTables) -> Light:
     if not padded:
         told = f"every {tables.unit} is as long as {span}"
         return Light("Videos padded", "green", told, "protocol")
-    if tables.spec.data.windows is not None:
-        return 0  # a study whose clips are longer than its labelled windows is refused
     usable = int((tables.manifest["status"] == "ok").sum())
     reason = f"{padded:,} of {plural(usable, 'video')} are shorter than {span}: "
     return Light("Videos padded", "amber", reason + "their last frame is repeated", "protocol")

@@ -17,6 +17,7 @@ from vidclass.report.class_by_class import class_table, said_together
 from vidclass.report.collect import StudyTables
 from vidclass.report.comparisons import Comparison
 from vidclass.report.cost import EqualHours, best_so_far, compute_unit, equal_hours
+from vidclass.report.data_lights import confound_rows
 from vidclass.report.fewer_videos import VideosPoint, last_doubling, videos_curve
 from vidclass.report.figures import Bar, Dot
 from vidclass.report.figures_search import (
@@ -47,8 +48,8 @@ class Drawn:
     curve: pd.DataFrame = field(default_factory=pd.DataFrame)
     equal: EqualHours | None = None
     confusions: dict[str, npt.NDArray[np.int64]] = field(default_factory=dict)
-    videos_curve: list[VideosPoint] = field(default_factory=list)
     together: dict[str, npt.NDArray[np.float64]] = field(default_factory=dict)
+    videos_curve: list[VideosPoint] = field(default_factory=list)
     curves: list[Curve] = field(default_factory=list)
     slices: list[Slice] = field(default_factory=list)
     importances: dict[str, dict[str, float]] = field(default_factory=dict)
@@ -74,9 +75,9 @@ class Page:
     champion: str
     confusion_lead: str
     pairs: Table
-    videos_lead: str
     classes: Table
     classes_lead: str
+    videos_lead: str
     hours_lead: str
     next_step: str
     protocol: list[tuple[str, str]]
@@ -84,6 +85,7 @@ class Page:
     swaps: Table
     folds: Table
     deployment: str
+    confounds: Table
     trials: Table
     trials_told: str
     features_note: str
@@ -129,6 +131,7 @@ def summarize(tables: StudyTables) -> Page:
         swaps=protocol.swap_table(tables),
         folds=protocol.fold_table(tables) if tables.num_folds > 1 else EMPTY,
         deployment=_deployment(tables),
+        confounds=confound_rows(tables.state.data),
         trials=protocol.trial_table(tables),
         trials_told=_trials_told(tables),
         features_note=protocol.FEATURES_NOTE,
@@ -161,10 +164,10 @@ def _drawn(
         confusions={
             arm: confusion_of(rows, len(tables.classes)) for arm, rows in exclusive.items()
         },
+        together={arm: said_together(rows) for arm, rows in there.items() if tables.several},
         videos_curve=videos_curve(tables),
         curves=learning_curves(tables),
         slices=slices(tables),
-        together={arm: said_together(rows) for arm, rows in there.items() if tables.several},
         importances=importances(tables),
     )
 
@@ -200,9 +203,6 @@ def _confusion_lead(tables: StudyTables, champion: str) -> str:
     )
 
 
-def _pair_table(confusion_KK: npt.NDArray[np.int64], classes: list[str]) -> Table:
-    columns = (
-        Column("label", "Label", numeric=False),
 def _class_table(tables: StudyTables, champion: str) -> Table:
     finals = tables.finals[(tables.finals["kind"] == "final") & (tables.finals["arm"] == champion)]
     if not tables.several or finals.empty:
@@ -219,6 +219,9 @@ def _classes_lead(tables: StudyTables, champion: str) -> str:
     )
 
 
+def _pair_table(confusion_KK: npt.NDArray[np.int64], classes: list[str]) -> Table:
+    columns = (
+        Column("label", "Label", numeric=False),
         Column("said", "Called", numeric=False),
         Column("share", "Share of the label's answers"),
         Column("count", "Answers"),
