@@ -6,7 +6,13 @@ import torch
 from torch import nn
 
 from vidclass.errors import UserErrors
-from vidclass.models import FeatureSource, create_model, model_entry, validate_options
+from vidclass.models import (
+    FeatureSource,
+    create_model,
+    list_models,
+    model_entry,
+    validate_options,
+)
 from vidclass.models.backbones import (
     Backbone,
     BackboneOptions,
@@ -39,6 +45,15 @@ def test_input_size_is_the_backbones_own_where_none_is_given() -> None:
     assert BackboneOptions.model_validate({"backbone": "inception_v3"}).input_size == 299
     assert BackboneOptions.model_validate({}).input_size == 224
     assert options(backbone="resnet50", input_size=64).input_size == 64
+
+
+@pytest.mark.parametrize(
+    "name", [n for n in list_models() if n.startswith("backbone_")] + ["lrcn", "lstm_attention"]
+)
+def test_shown_default_is_that_of_the_default_backbone(name: str) -> None:
+    fields = model_entry(name).options.model_fields
+    assert fields["input_size"].default == 224 == validate_options(name, {}).input_size
+    assert "299" in str(fields["input_size"].description)
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,12 @@ def clips(frames: int) -> torch.Tensor:
     return torch.randn(2, frames, 3, 32, 32, generator=torch.Generator().manual_seed(0))
 
 
+@pytest.mark.parametrize("name", ["i3d_single_frame", "i3d_late_fusion", "i3d_slow_fusion"])
+def test_clips_are_by_default_those_of_i3d(name: str) -> None:
+    options = validate_options(name, {})
+    assert (options.input_size, options.window_frames) == (224, 64)
+
+
 def test_a_single_frame_is_i3d_of_one_frame() -> None:
     model = create_model("i3d_single_frame", 3, **QUICK).eval()
     x_BTCHW = clips(1)

@@ -72,22 +72,22 @@ __all__ = [
 Consensus = Literal["avg", "max"]
 
 
-class BackboneHeadOptions(SizeOptions, BackboneOptions):
+class BackboneHeadOptions(BackboneOptions, SizeOptions):
     """Options of a backbone with dense layers after it."""
 
 
-class BackboneSingleOptions(FrameOptions, BackboneHeadOptions):
+class BackboneSingleOptions(BackboneHeadOptions, FrameOptions):
     """Options of a single frame on a backbone."""
 
 
-class BackbonePoolingOptions(SpreadOptions, BackboneHeadOptions):
+class BackbonePoolingOptions(BackboneHeadOptions, SpreadOptions):
     """Options of pooling over time."""
 
     temporal_pooling: Consensus = "avg"
     """How the features of the frames become one vector: avg or max."""
 
 
-class BackboneTsnOptions(SpreadOptions, BackboneHeadOptions):
+class BackboneTsnOptions(BackboneHeadOptions, SpreadOptions):
     """Options of temporal segment networks."""
 
     num_frames: int = Field(3, ge=2)
@@ -97,7 +97,7 @@ class BackboneTsnOptions(SpreadOptions, BackboneHeadOptions):
     """How the logits of the segments become one: avg or max."""
 
 
-class BackboneTsmOptions(SpreadOptions, BackboneHeadOptions):
+class BackboneTsmOptions(BackboneHeadOptions, SpreadOptions):
     """Options of temporal shift modules."""
 
     num_frames: int = Field(8, ge=2)
@@ -106,7 +106,7 @@ class BackboneTsmOptions(SpreadOptions, BackboneHeadOptions):
     """One channel in so many comes from the frame before, and as many from the frame after."""
 
 
-class BackboneLateOptions(TwoFrameOptions, BackboneHeadOptions):
+class BackboneLateOptions(BackboneHeadOptions, TwoFrameOptions):
     """Options of late fusion on a backbone."""
 
     @model_validator(mode="after")
@@ -119,7 +119,7 @@ class BackboneEarlyOptions(BackboneHeadOptions):
     """Options of early fusion on a backbone."""
 
 
-class BackboneSlowOptions(TowerOptions, BackboneHeadOptions):
+class BackboneSlowOptions(BackboneHeadOptions, TowerOptions):
     """Options of slow fusion on a backbone."""
 
     fusion_units: int = Field(256, ge=1, le=8192)

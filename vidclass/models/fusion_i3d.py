@@ -37,7 +37,7 @@ NUM_TOWERS, STEPS = 4, 5  # towers of two steps each, one step apart, over five 
 QUICK = {"width": 0.125, "input_size": 32, "window_frames": 5}
 
 
-class I3dSingleOptions(FrameOptions, I3dOptions):
+class I3dSingleOptions(I3dOptions, FrameOptions):
     """Options of I3D on one frame."""
 
 

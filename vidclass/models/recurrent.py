@@ -39,7 +39,7 @@ SequenceModel = Literal["lstm", "gru", "rnn", "conv1d"]
 RECURRENT = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn": nn.RNN}
 
 
-class ConcatOptions(SpreadOptions, SizeOptions, BackboneOptions):
+class ConcatOptions(BackboneOptions, SpreadOptions, SizeOptions):
     """Options of the dense layers over joined frames."""
 
     size_1: int = Field(512, ge=0, le=8192)
@@ -48,7 +48,7 @@ class ConcatOptions(SpreadOptions, SizeOptions, BackboneOptions):
     """Share of units left out in training, after each dense layer and before the classes."""
 
 
-class LrcnOptions(SpreadOptions, SizeOptions, BackboneOptions):
+class LrcnOptions(BackboneOptions, SpreadOptions, SizeOptions):
     """Options of LRCN.
 
     The first ``num_recurrent`` sizes are layers over time, the others dense layers.

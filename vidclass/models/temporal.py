@@ -35,7 +35,7 @@ __all__ = [
 POSITION_STD = 0.02  # of the start of learned positions, as in published Transformers
 
 
-class AttentionOptions(SpreadOptions, BackboneOptions):
+class AttentionOptions(BackboneOptions, SpreadOptions):
     """Options of LSTM with self-attention."""
 
     num_frames: int = Field(8, ge=2)
@@ -62,7 +62,7 @@ class AttentionOptions(SpreadOptions, BackboneOptions):
         return self.units * (2 if self.bidirectional else 1)
 
 
-class TransformerOptions(SpreadOptions, BackboneOptions):
+class TransformerOptions(BackboneOptions, SpreadOptions):
     """Options of the temporal Transformer."""
 
     num_frames: int = Field(8, ge=2)
