@@ -122,6 +122,7 @@ class Final:
     predictions: str
     checkpoint: str | None
     time: float
+    thresholds: tuple[float, ...] | None = None
 
 
 @dataclass
@@ -298,6 +299,7 @@ def _final_scored(state: State, event: Event) -> None:
         predictions=event["predictions"],
         checkpoint=event["checkpoint"],
         time=event["time"],
+        thresholds=tuple(event["thresholds"]) if event.get("thresholds") else None,
     )
 
 

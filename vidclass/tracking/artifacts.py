@@ -6,6 +6,7 @@ Legend: N videos, K classes.
 """
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,12 @@ import numpy.typing as npt
 import pandas as pd
 
 from vidclass.home import write_aside
-from vidclass.sweep.predictions import CLIP_FILE, VIDEO_FILE
-from vidclass.sweep.state import State, Trial
+from vidclass.sweep.predictions import CLIP_FILE, VIDEO_FILE, class_columns
+from vidclass.sweep.state import Final, State, Trial
 from vidclass.tracking.results import fit_history, parameters, results
 from vidclass.tracking.runs import Cost
 from vidclass.training.metrics import confusion
+from vidclass.training.multilabel import co_occurrence, per_class
 
 __all__ = ["floor_files", "trial_files"]
 
@@ -41,26 +43,63 @@ def trial_files(
     place = folder / "artifacts" / trial.trial
     files = [place / "params.json", place / "results.json", place / "fit_history.csv"]
     _write_json(files[0], parameters(state, name, trial))
-    _write_json(files[1], results(state, name, trial, _split_rows(folder, trial.fold), cost))
+    _write_json(files[1], results(state, name, trial, _split_rows(state, folder, trial.fold), cost))
     with write_aside(files[2]) as aside:
         fit_history(trial).to_csv(aside, index=False)
-    if trial.trial in state.finals:
-        files += _scored_files(place, state.data["classes"], trial.trial)
+    final = state.finals.get(trial.trial)
+    if final is not None:
+        write = _scored_files if final.thresholds is None else _scored_files_of_several
+        files += write(place, state.data["classes"], final)
     return files
 
 
 def floor_files(folder: Path, event: dict[str, Any], classes: list[str]) -> list[Path]:
-    """Write the confusion matrix of a scored floor and return its files, predictions included."""
+    """Write what a scored floor confuses, or its classes one by one, and return its files.
+
+    Its predictions are among them.
+    """
     predictions = folder / event["predictions"]
     if not predictions.exists():
         return []
     place = predictions.with_suffix("")
+    if event.get("thresholds"):
+        return [predictions, *_class_files(place, predictions, classes, event["thresholds"])]
     counts_KK, _ = _read_confusion(predictions, len(classes))
     _write_confusion(place / "confusion_matrix.csv", counts_KK, classes)
     return [predictions, place / "confusion_matrix.csv"]
 
 
-def _scored_files(place: Path, classes: list[str], title: str) -> list[Path]:
+def _scored_files_of_several(place: Path, classes: list[str], final: Final) -> list[Path]:
+    """Write the probabilities, and the classes one by one, where any number of them may hold."""
+    predictions = place / VIDEO_FILE
+    if not predictions.exists():
+        return []
+    array = place / "test_predictions.npy"
+    table = pd.read_parquet(predictions)
+    with write_aside(array) as aside, aside.open("wb") as file:
+        np.save(file, table[class_columns(table, "p")].to_numpy(np.float32))
+    assert final.thresholds is not None
+    files = [predictions, array, *_class_files(place, predictions, classes, final.thresholds)]
+    clips = place / CLIP_FILE
+    return [*files, clips] if clips.exists() else files
+
+
+def _class_files(
+    place: Path, predictions: Path, classes: list[str], thresholds: Sequence[float]
+) -> list[Path]:
+    """Write ``per_class.csv`` and ``co_occurrence.csv`` (labels against labels) into ``place``."""
+    table = pd.read_parquet(predictions)
+    label_NK = table[class_columns(table, "y")].to_numpy()
+    said_NK = table[class_columns(table, "d")].to_numpy() > 0
+    prob_NK = table[class_columns(table, "p")].to_numpy(np.float32)
+    figures = per_class(label_NK, prob_NK, said_NK, classes, thresholds)
+    with write_aside(place / "per_class.csv") as aside:
+        figures.to_csv(aside, index=False, float_format="%.6f")
+    _write_confusion(place / "co_occurrence.csv", co_occurrence(label_NK), classes)
+    return [place / "per_class.csv", place / "co_occurrence.csv"]
+
+
+def _scored_files(place: Path, classes: list[str], final: Final) -> list[Path]:
     predictions = place / VIDEO_FILE
     if not predictions.exists():
         return []
@@ -76,7 +115,7 @@ def _scored_files(place: Path, classes: list[str], title: str) -> list[Path]:
     ):
         _write_confusion(place / f"{name}.csv", values_KK, classes)
         files.append(place / f"{name}.csv")
-    _draw_confusion(place / "confusion_matrix.png", counts_KK, share_KK, classes, title)
+    _draw_confusion(place / "confusion_matrix.png", counts_KK, share_KK, classes, final.trial)
     files.append(place / "confusion_matrix.png")
     clips = place / CLIP_FILE
     return [*files, clips] if clips.exists() else files
@@ -87,12 +126,15 @@ def _write_json(path: Path, content: dict[str, Any]) -> None:
         aside.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
 
 
-def _split_rows(folder: Path, fold: int) -> dict[str, int]:
-    """Return the videos of each split of ``fold``; empty before the data are ready."""
+def _split_rows(state: State, folder: Path, fold: int) -> dict[str, int]:
+    """Return the samples of each split of ``fold``; empty before the data are ready."""
     path = folder / "splits.parquet"
     if not path.exists():
         return {}
-    splits = pd.read_parquet(path, columns=["fold", "split"])
+    splits = pd.read_parquet(path, columns=["fold", "split", "video_id"])
+    if state.data.get("samples"):
+        samples = pd.read_parquet(folder / state.data["samples"], columns=["video_id"])
+        splits = splits.merge(samples, on="video_id")
     counts = splits.loc[splits["fold"] == fold, "split"].value_counts()
     return {str(split): int(count) for split, count in counts.items()}
 

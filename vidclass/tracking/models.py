@@ -111,14 +111,23 @@ def _logged_model(
         model_type="video classifier",
     )
     with tempfile.TemporaryDirectory(prefix="vidclass-model-") as aside:
-        _save(model, Path(aside) / "model", fold, trial, run, made.model_id)
+        metadata = _metadata(fold, trial, folder)
+        _save(model, Path(aside) / "model", fold, trial, run, made.model_id, metadata)
         client.log_model_artifacts(made.model_id, str(Path(aside) / "model"))
     _log_scores(client, fold.state, trial, run, made.model_id)
     client.finalize_logged_model(made.model_id, "READY")
     return str(made.model_id)
 
 
-def _save(model: nn.Module, path: Path, fold: Fold, trial: Trial, run: str, model_id: str) -> None:
+def _save(
+    model: nn.Module,
+    path: Path,
+    fold: Fold,
+    trial: Trial,
+    run: str,
+    model_id: str,
+    metadata: dict[str, Any],
+) -> None:
     import mlflow.pytorch
     from mlflow.models import Model, ModelSignature
     from mlflow.types import Schema, TensorSpec
@@ -138,13 +147,16 @@ def _save(model: nn.Module, path: Path, fold: Fold, trial: Trial, run: str, mode
         input_example=np.zeros((_EXAMPLE_CLIPS, frames, 3, size, size), np.float32),
         # Named, since MLflow would otherwise start a process that finds them out.
         pip_requirements=[f"torch=={torch.__version__.split('+')[0]}", f"numpy=={np.__version__}"],
-        metadata=_metadata(fold, trial),
+        metadata=metadata,
         serialization_format="pt2",
     )
 
 
-def _metadata(fold: Fold, trial: Trial) -> dict[str, Any]:
-    """Return how a video becomes the model's input, and where the model comes from."""
+def _metadata(fold: Fold, trial: Trial, folder: Path) -> dict[str, Any]:
+    """Return how a video becomes the model's input, how its output becomes an answer, its origin.
+
+    ``thresholds`` are those of the sigmoids of its logits; None where the largest logit wins.
+    """
     data = fold.state.spec["data"] | trial.config.get("data", {})
     entry = model_entry(trial.config["model"])
     options = validate_options(trial.config["model"], trial.config["options"])
@@ -152,6 +164,9 @@ def _metadata(fold: Fold, trial: Trial) -> dict[str, Any]:
     pixels = entry.normalisation(options)
     return {
         "classes": fold.state.data["classes"],
+        "task": data.get("task", "multiclass"),
+        "thresholds": _thresholds(trial, folder),
+        "windows": data.get("windows"),
         "window": data["window"],
         "frame_positions": list(positions.indices),
         "geometry": data["geometry"],
@@ -166,6 +181,12 @@ def _metadata(fold: Fold, trial: Trial) -> dict[str, Any]:
         "checkpoint": trial.best_checkpoint,
         "vidclass_version": vidclass.__version__,
     }
+
+
+def _thresholds(trial: Trial, folder: Path) -> list[float] | None:
+    checkpoints = CheckpointFolder(folder / "checkpoints" / trial.trial)
+    thresholds = checkpoints.load_thresholds(trial.best_checkpoint or "none")
+    return None if thresholds is None else list(thresholds)
 
 
 def _log_scores(client: Any, state: State, trial: Trial, run: str, model_id: str) -> None:

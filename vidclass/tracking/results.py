@@ -43,6 +43,10 @@ def parameters(state: State, name: str, trial: Trial) -> Values:
         "model_options": trial.config["options"],
         "train": trial.config["train"],
         "searched": trial.params,
+        "data_task": data.get("task", "multiclass"),
+        "data_windows": data.get("windows"),
+        "data_annotator": data.get("annotator"),
+        "data_subject": data.get("subject"),
         "data_source": data["source"],
         "data_content_hash": state.data.get("content_hash"),
         "data_split_hash": state.data.get("split_hash"),
@@ -67,7 +71,7 @@ def results(
         state: of the study.
         name: of the study.
         trial: one that has ended.
-        videos: number of videos of each split of the trial's fold.
+        videos: number of samples (videos, or windows of them) of each split of the trial's fold.
         cost: of its model, where it is known.
     """
     views = DataSpec.model_validate(state.spec["data"]).clips_per_video
@@ -97,6 +101,7 @@ def fit_history(trial: Trial) -> pd.DataFrame:
         {
             "index": index,
             **{column: epoch.metrics.get(key) for column, key in HISTORY_COLUMNS.items()},
+            "val_acc": _right(epoch.metrics, "valid_"),
             "fit_round": rounds[epoch.epoch],
             "epoch": epoch.epoch,
         }
@@ -108,14 +113,15 @@ def fit_history(trial: Trial) -> pd.DataFrame:
 def learning_rate_rounds(trial: Trial) -> dict[int, int]:
     """Return the round of each epoch, from 1.
 
-    A round ends where the plateau schedule drops the learning rate; the other schedules move it
+    A round ends where the schedules plateau and rounds drop the learning rate; the others move it
     at every step and are one round.
     """
     rounds: dict[int, int] = {}
     number, before = 1, None
     for epoch in _epochs(trial):
         lr = epoch.metrics.get("lr")
-        if trial.config["train"].get("schedule") == "plateau" and lr and before and lr < before:
+        in_rounds = trial.config["train"].get("schedule") in ("plateau", "rounds")
+        if in_rounds and lr and before and lr < before:
             number += 1
         before = lr or before
         rounds[epoch.epoch] = number
@@ -144,9 +150,11 @@ def _fit(trial: Trial) -> Values:
         "fit_frames_seen": seen,
         "fit_train_acc": metrics.get("train_accuracy"),
         "fit_train_loss": metrics.get("train_loss"),
-        "fit_val_acc": metrics.get("valid_accuracy"),
+        "fit_val_acc": _right(metrics, "valid_"),
         "fit_val_loss": metrics.get("valid_loss"),
         "fit_val_macro_f1": metrics.get("valid_macro_f1"),
+        "fit_val_mean_average_precision": metrics.get("valid_mean_average_precision"),
+        "fit_val_hamming_loss": metrics.get("valid_hamming_loss"),
     }
 
 
@@ -168,7 +176,16 @@ def _times_of(trial: Trial, final: Final | None) -> Values:
 def _test(final: Final | None) -> Values:
     metrics = final.metrics if final else {}
     return {
-        "fit_test_acc": metrics.get("accuracy"),
+        "fit_test_acc": _right(metrics, ""),
         "fit_test_loss": metrics.get("log_loss"),
         "fit_test_macro_f1": metrics.get("macro_f1"),
+        "fit_test_mean_average_precision": metrics.get("mean_average_precision"),
+        "fit_test_hamming_loss": metrics.get("hamming_loss"),
+        "class_thresholds": list(final.thresholds) if final and final.thresholds else None,
     }
+
+
+def _right(metrics: dict[str, float], prefix: str) -> float | None:
+    """Return the share of samples that are answered right; of several classes, in all of them."""
+    accuracy = metrics.get(f"{prefix}accuracy")
+    return metrics.get(f"{prefix}exact_match") if accuracy is None else accuracy

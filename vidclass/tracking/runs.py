@@ -312,6 +312,7 @@ def _verdict_points(state: State) -> list[Point]:
     if state.ended_at is None:
         return []
     scores: dict[str, list[float]] = defaultdict(list)
+    metric = state.spec["primary"]["metric"]
     shuffled = {
         (f.arm, f.fold, f.seed): f for f in state.finals.values() if f.variant == "shuffled"
     }
@@ -322,11 +323,11 @@ def _verdict_points(state: State) -> list[Point]:
             scores[f"{point.name}/{final.arm}"].append(point.value)
         control = shuffled.get((final.arm, final.fold, final.seed))
         if control is not None:
-            value = final.metrics["accuracy"] - control.metrics["accuracy"]
+            value = final.metrics[metric] - control.metrics[metric]
             scores[f"value_of_time/{final.arm}"].append(value)
     for (_, floor), event in state.floors.items():
         metrics = event.get("metrics") or {"accuracy": event["accuracy"]}
-        scores[f"test_accuracy/floor {floor}"].append(metrics["accuracy"])
+        scores[f"test_{metric}/floor {floor}"].append(metrics[metric])
     means: dict[str, Any] = {name: sum(values) / len(values) for name, values in scores.items()}
     means |= {"num_trials": len(state.trials), "seconds": state.seconds}
     if state.champion is not None:
