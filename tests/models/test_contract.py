@@ -60,6 +60,11 @@ class HiddenState(Good):
         return super().forward(x_BTCHW) * self.scale
 
 
+class Pretrained(Good):
+    def pretrain_loss(self, x_BTCHW: torch.Tensor) -> torch.Tensor:
+        return self.dense.weight.square().sum()
+
+
 class OwnDraws(Good):
     generator = torch.Generator()
 
@@ -102,6 +107,8 @@ def test_a_good_model_passes() -> None:
         (Probabilities, {}, "logits_have_shape", "[4, 2]"),
         (HiddenState, {}, "state_round_trip", "other logits"),
         (OwnDraws, {}, "same_seed_same_model", "two results"),
+        (Pretrained, {}, "pretraining_loss", "pretrains=False of a model with pretrain_loss"),
+        (Good, {"pretrains": True}, "pretraining_loss", "without pretrain_loss"),
         (Fails, {}, "logits_have_shape", "RuntimeError: out of ideas"),
         (Good, {"uses_order": False}, "order_is_as_declared", "change places"),
         (

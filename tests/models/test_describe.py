@@ -56,3 +56,11 @@ def test_options_tell_their_values(
 ) -> None:
     (row,) = [row for row in option_rows(model) if row.name == option]
     assert (row.values, row.default, row.searchable) == (values, default, searchable)
+
+
+def test_table_tells_where_weights_come_from() -> None:
+    weights = {row.name: row.weights for row in model_rows("*3d*")}
+    assert weights["r3d_18"] == "kinetics, torchvision, BSD-3-Clause"
+    assert weights["i3d"] == weights["c3d"] == "-"
+    (lrcn,) = model_rows("lrcn")
+    assert lrcn.weights == "imagenet, torchvision, BSD-3-Clause"

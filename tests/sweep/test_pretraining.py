@@ -9,6 +9,7 @@ import pytest
 
 from vidclass.data.frame_store import write_store
 from vidclass.data.manifest import new_manifest, write_manifest
+from vidclass.errors import UserErrors
 from vidclass.home import store_folder, studies_folder
 from vidclass.sweep.job_data import pretraining_data
 from vidclass.sweep.load import load_study_file
@@ -103,3 +104,8 @@ def test_smoke_shortens_a_pretraining_and_adds_none() -> None:
     epochs = {arm.name: arm.fixed.get("pretrain_epochs") for arm in arms}
     assert epochs["autoencoder"] == epochs["masked"] == 2
     assert epochs["convlstm"] is None
+
+
+def test_an_arm_that_cannot_learn_without_labels_is_told_before_the_start() -> None:
+    with pytest.raises(UserErrors, match="one of convlstm_autoencoder, frame_autoencoder, masked"):
+        load_study_file("smoke", overrides=("train.pretrain_epochs=2",))

@@ -145,6 +145,7 @@ def _frame_decoder(options: EncoderOptions) -> OnEachFrame:
     uses_order=True,
     normalisation=SHARES,
     quick_options=QUICK,
+    pretrains=True,
 )
 def convlstm_autoencoder(num_classes: int, options: ConvLstmAutoencoderOptions) -> nn.Module:
     """ConvLSTM autoencoder: learns from unlabelled clips, classifies by its code."""
@@ -166,6 +167,7 @@ def convlstm_autoencoder(num_classes: int, options: ConvLstmAutoencoderOptions) 
     uses_order=False,
     normalisation=SHARES,
     quick_options=QUICK,
+    pretrains=True,
 )
 def frame_autoencoder(num_classes: int, options: FrameAutoencoderOptions) -> nn.Module:
     """Autoencoder of single frames: learns from unlabelled frames, averages their codes."""

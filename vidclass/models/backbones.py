@@ -38,6 +38,7 @@ from vidclass.models.registry import (
     ModelEntry,
     ModelOptions,
     Normalisation,
+    PublishedWeights,
     check_clips,
     check_features,
 )
@@ -91,6 +92,12 @@ class BackboneOptions(ModelOptions):
             name = given.get("backbone", cls.model_fields["backbone"].default)
             return {**given, "input_size": backbone_facts(str(name)).input_size}
         return given
+
+    @property
+    def published_weights(self) -> PublishedWeights | None:
+        """Those that the library of the backbone publishes."""
+        facts = backbone_facts(self.backbone)
+        return PublishedWeights("imagenet", facts.library, facts.licence) if facts.file else None
 
     @model_validator(mode="after")
     def _frames_are_large_enough(self) -> Self:

@@ -166,7 +166,14 @@ def _a_step_lowers_the_pretraining_loss(case: _Case) -> Iterator[Failure]:
         loss: torch.Tensor = model.pretrain_loss(case.clips())  # type: ignore[operator]
         return loss
 
-    if isinstance(case.model(), Pretrains):
+    able = isinstance(case.model(), Pretrains)
+    if able != case.entry.pretrains:
+        yield (
+            f"pretrains={case.entry.pretrains} of a model {'with' if able else 'without'} "
+            "pretrain_loss",
+            f"register it with pretrains={able}",
+        )
+    if able:
         yield from _is_lowered(case, pretrain, "pretraining loss")
 
 

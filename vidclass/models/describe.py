@@ -13,6 +13,7 @@ from vidclass.models.registry import (
     FeatureSource,
     ModelEntry,
     PoseSource,
+    PublishedWeights,
     list_models,
     model_entry,
 )
@@ -35,6 +36,7 @@ class ModelRow:
     input_size: int
     parameters: int
     gmacs: float
+    weights: str
 
 
 @dataclass(frozen=True)
@@ -72,12 +74,17 @@ def _row(entry: ModelEntry) -> ModelRow:
         input_size=costs.options["input_size"],
         parameters=costs.parameters,
         gmacs=costs.gmacs,
+        weights=_weights_text(entry.options.model_validate({}).published_weights),
     )
+
+
+def _weights_text(weights: PublishedWeights | None) -> str:
+    return "-" if weights is None else f"{weights.word}, {weights.library}, {weights.licence}"
 
 
 def models_table(pattern: str = "*") -> str:
     """Return :func:`model_rows` as a table of plain text."""
-    head = ("model", "order", "frames", "input", "parameters", "GMACs", "")
+    head = ("model", "order", "frames", "input", "parameters", "GMACs", "weights", "")
     cells = [
         (
             row.name,
@@ -86,6 +93,7 @@ def models_table(pattern: str = "*") -> str:
             f"{row.input_size} px",
             f"{row.parameters:,}",
             f"{row.gmacs:.3f}",
+            row.weights,
             row.summary,
         )
         for row in model_rows(pattern)

@@ -19,7 +19,7 @@ from torch.nn import functional as F
 
 from vidclass.errors import UserError
 from vidclass.models.i3d_weights import load_i3d_weights
-from vidclass.models.registry import NUM_COLOURS, Normalisation, register_model
+from vidclass.models.registry import NUM_COLOURS, Normalisation, PublishedWeights, register_model
 from vidclass.models.video_library import KINETICS, load_video_weights, video_facts
 from vidclass.models.video_net import (
     PublishedOptions,
@@ -82,6 +82,11 @@ class I3dOptions(InceptionOptions):
     stream: Literal["rgb", "flow"] = "rgb"
     """What the frames hold: colours; or optical flow, stored as a video whose first two channels
     are the motion to the right and down, 128 for none, 20 pixels at both ends."""
+
+    @property
+    def published_weights(self) -> PublishedWeights | None:
+        """None: its authors' file has to be given."""
+        return None
 
     @model_validator(mode="after")
     def _a_file_is_named(self) -> Self:

@@ -25,7 +25,7 @@ from vidclass.models.pretrained import (
     load_state,
     read_state,
 )
-from vidclass.models.registry import NUM_COLOURS, Normalisation, register_model
+from vidclass.models.registry import NUM_COLOURS, Normalisation, PublishedWeights, register_model
 from vidclass.models.tuning import Freeze, Tuned
 from vidclass.models.video_net import VideoNet, VideoOptions
 
@@ -63,6 +63,12 @@ class InflatedOptions(VideoOptions):
     the training's `unfreeze_after` that begins after so many epochs."""
     last_layers: int = Field(3, ge=1, le=1000)
     """Layers that `freeze: last` trains: convolutions, each with its norm."""
+
+    @property
+    def published_weights(self) -> PublishedWeights | None:
+        """Those that the library of the backbone publishes."""
+        facts = backbone_facts(self.backbone)
+        return PublishedWeights("imagenet", facts.library, facts.licence) if facts.file else None
 
     @model_validator(mode="after")
     def _the_backbone_inflates(self) -> Self:

@@ -274,7 +274,13 @@ class MaskedTransformer(nn.Module):
         return logits_BK
 
 
-@register_model("masked_transformer", options=MaskedOptions, uses_order=True, quick_options=QUICK)
+@register_model(
+    "masked_transformer",
+    options=MaskedOptions,
+    uses_order=True,
+    quick_options=QUICK,
+    pretrains=True,
+)
 def masked_transformer(num_classes: int, options: MaskedOptions) -> nn.Module:
     """Video transformer that can learn first by filling in hidden parts of clips."""
     return MaskedTransformer(num_classes, options)

@@ -36,6 +36,7 @@ __all__ = [
     "Normalisation",
     "PoseSource",
     "Pretrains",
+    "PublishedWeights",
     "check_clips",
     "check_features",
     "create_model",
@@ -56,6 +57,20 @@ class Normalisation(NamedTuple):
 
     mean: Colours = (128.0, 128.0, 128.0)
     std: Colours = (64.0, 64.0, 64.0)
+
+
+class PublishedWeights(NamedTuple):
+    """Where the weights of a net come from.
+
+    Args:
+        word: what the option `weights` calls them: the data that they were trained on.
+        library: who publishes them.
+        licence: of the weights, as the library tells it.
+    """
+
+    word: str
+    library: str
+    licence: str
 
 
 class FeatureSource(NamedTuple):
@@ -106,6 +121,11 @@ class ModelOptions(BaseModel):
     window_frames: int = Field(10, ge=1, le=1024)
     """Frames of the study's window, from which the model takes its own."""
 
+    @property
+    def published_weights(self) -> PublishedWeights | None:
+        """Which weights a library publishes for the net; None where there are none."""
+        return None
+
 
 OptionsT = TypeVar("OptionsT", bound=ModelOptions)
 
@@ -134,6 +154,7 @@ class ModelEntry:
         quick_options: a small configuration, in which the contract is checked.
         features: options to how the features are made that the model takes instead of clips; None
             where it takes clips.
+        pretrains: whether it can learn from clips without labels (:class:`Pretrains`).
     """
 
     name: str
@@ -145,6 +166,7 @@ class ModelEntry:
     build: Callable[[int, Any], nn.Module]
     quick_options: Mapping[str, Any] = field(default_factory=dict)
     features: Callable[[Any], FeatureSource | PoseSource | None] = no_features
+    pretrains: bool = False
 
     @property
     def searchable(self) -> tuple[str, ...]:
@@ -187,6 +209,7 @@ def register_model(
     normalisation: Normalisation | Callable[[OptionsT], Normalisation] | None = None,
     quick_options: Mapping[str, Any] | None = None,
     features: Callable[[OptionsT], FeatureSource | PoseSource | None] = no_features,
+    pretrains: bool = False,
 ) -> Callable[[Callable[[int, OptionsT], nn.Module]], Callable[[int, OptionsT], nn.Module]]:
     """Register the decorated function ``(num_classes, options) -> model`` under ``name``.
 
@@ -219,6 +242,7 @@ def register_model(
             build,
             dict(quick_options or {}),
             features,
+            pretrains,
         )
         return build
 

@@ -14,7 +14,7 @@ from torch import nn
 
 from vidclass.errors import UserError
 from vidclass.models.pretrained import NO_WEIGHTS
-from vidclass.models.registry import ModelOptions, check_clips
+from vidclass.models.registry import ModelOptions, PublishedWeights, check_clips
 from vidclass.models.tuning import Freeze, Tuned
 
 __all__ = [
@@ -72,6 +72,11 @@ class PublishedOptions(ScaledOptions):
     the training's `unfreeze_after` that begins after so many epochs."""
     last_layers: int = Field(3, ge=1, le=1000)
     """Layers that `freeze: last` trains: convolutions or dense layers, each with its norm."""
+
+    @property
+    def published_weights(self) -> PublishedWeights | None:
+        """Those of torchvision."""
+        return PublishedWeights("kinetics", "torchvision", "BSD-3-Clause")
 
     @model_validator(mode="after")
     def _weights_fit(self) -> Self:

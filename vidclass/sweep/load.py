@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from vidclass.data.readers import absolute_source
 from vidclass.data.synthetic import PRESETS
 from vidclass.errors import UserError, UserErrors, raise_collected
-from vidclass.models import model_entry
+from vidclass.models import list_models, model_entry
 from vidclass.sweep.arm_data import FIELDS, PREFIX, SECTIONS, arm_data_fields, data_of_arm
 from vidclass.sweep.hashing import SHAPES_NO_RESULT, results_hash
 from vidclass.sweep.mistakes import line_numbers, line_of, told
@@ -218,6 +218,15 @@ def trial_config(spec: StudySpec, arm: ArmSpec, params: dict[str, Any]) -> dict[
             config[part] = schema.model_validate(values).model_dump(mode="json")
         except ValidationError as error:
             mistakes += told(error, {}, f"arm {arm.name}")
+    if train.get("pretrain_epochs") and not entry.pretrains:
+        able = ", ".join(name for name in list_models() if model_entry(name).pretrains)
+        mistakes.append(
+            UserError(
+                "pretrain_epochs are for models that can learn without labels",
+                f"arm {arm.name}: {arm.model}",
+                f"one of {able}; or leave pretrain_epochs out",
+            )
+        )
     raise_collected(mistakes)
     return config
 
