@@ -66,6 +66,15 @@ def test_a_pair_of_equal_footage_is_told_with_the_fold_in_which_it_is_apart() ->
         check_leakage(splits, MANIFEST, pd.DataFrame(pair))
 
 
+def test_a_copy_is_not_told_again_as_equal_footage() -> None:
+    splits = divide(MANIFEST)
+    train, test = one_of_each(splits)
+    hashes = MANIFEST["content_hash"].mask(MANIFEST["video_id"].isin([train, test]), "same")
+    pair = {"video_a": [train], "video_b": [test], "told": ["the same footage"]}
+    leaks = find_leaks(splits, MANIFEST.assign(content_hash=hashes), pd.DataFrame(pair))
+    assert [leak.kind for leak in leaks] == ["content"]
+
+
 def test_many_leaks_are_told_in_part_and_listed_in_full() -> None:
     many = manifest_of({"a": [2] * 60, "b": [2] * 60})
     splits = divide(many)

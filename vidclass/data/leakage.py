@@ -161,11 +161,12 @@ def _shared(joined: pd.DataFrame, key: str, kind: Kind) -> list[Leak]:
 
 
 def _pairs(joined: pd.DataFrame, copies: pd.DataFrame) -> list[Leak]:
-    places = joined[["video_id", "fold", "split", "group"]]
+    places = joined[["video_id", "fold", "split", "group", "content_hash"]]
     both = copies.merge(places, left_on="video_a", right_on="video_id").merge(
         places, left_on=["video_b", "fold"], right_on=["video_id", "fold"], suffixes=("_a", "_b")
     )
-    apart = both[both["split_a"] != both["split_b"]]
+    told_above = both["content_hash_a"] == both["content_hash_b"]
+    apart = both[(both["split_a"] != both["split_b"]) & ~told_above]
     leaks = []
     for (video_a, video_b), rows in apart.groupby(["video_a", "video_b"], sort=True):
         first = rows.sort_values("fold").iloc[0]

@@ -110,7 +110,7 @@ def protocol_rows(tables: StudyTables, held_out: str) -> list[tuple[str, str]]:
         ("Store", _store(tables)),
         ("Study file", f"hash {str(started.get('spec_hash', ''))[:HASH_LENGTH]}"),
         ("Unit of independence", f"{spec.primary.unit} ({state.data['num_groups']:,} of them)"),
-        ("Primary figure", f"{spec.primary.metric} at {spec.primary.level} level"),
+        ("Primary figure", f"{spec.primary.metric} at {tables.unit} level"),
         ("Comparisons", f"{spec.comparisons.replace('_', ' ')}; {_registered(tables)}"),
         (
             "Window",

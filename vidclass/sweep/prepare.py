@@ -86,7 +86,7 @@ def prepare_data(engine: Engine, progress: Callable[[Progress], None]) -> None:
     samples = make_samples(found, prepared.store.index, data.labelling)
     check_clips_fit(samples, prepared.store.index, data)
     copies, told = None, data.split.near_duplicates
-    if told != "off" and not is_made(engine.videos):
+    if told != "ignore" and not is_made(engine.videos):
         copies = stored_copies(prepared.store, videos["video_id"].tolist(), _making(progress))
     rows = found.rows_to_divide()
     splits = divide(rows, data, given, copies if told == "refuse" else None)

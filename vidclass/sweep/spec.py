@@ -79,7 +79,7 @@ class SplitSpec(_Spec):
     file: str | None = None
     """A split file (`vidclass data split --out`), in the folder of the videos or from here; it
     takes the place of the fields above."""
-    near_duplicates: Literal["refuse", "warn", "off"] = "refuse"
+    near_duplicates: Literal["refuse", "warn", "ignore"] = "refuse"
     """What to do about files in two splits that show the same footage: refuse to start, tell it in
     the report, or not look."""
 

@@ -56,7 +56,7 @@ def command(
         grid = table_of(table.head(MOST_ROWS))
         shown = Table(title=heading, title_justify="left")
         for place, name in enumerate(grid.columns):
-            shown.add_column(name, justify="right" if place else "left", overflow="fold")
+            shown.add_column(name, justify="right" if place else "left", no_wrap=not place)
         for row in grid.rows:
             shown.add_row(*row)
         console.print(shown)
