@@ -46,7 +46,7 @@ def test_search_trials_never_see_test(finished: Study) -> None:
         if e["event"] == "final_scored"
     }
     kinds = finished.trials().set_index("trial")["kind"]
-    assert {kinds[trial] for trial in scored} == {"final", "control"}
+    assert {kinds[trial] for trial in scored} == {"final", "control", "fewer_videos"}
     searched = kinds[kinds == "search"].index
     assert not any(
         (finished.folder / "artifacts" / t / "test_predictions.parquet").exists() for t in searched

@@ -41,6 +41,23 @@ Float64 = npt.NDArray[np.float64]
 Frames = npt.NDArray[np.uint8]
 
 
+def _check(window: Window, positions: FramePositions, views: int, choice: ClipChoice) -> None:
+    outside = [i for i in positions.indices if not 0 <= i < window.num_frames]
+    if outside or not positions.indices:
+        raise UserError(
+            f"frame positions lie in the window of {window.num_frames} frames",
+            list(positions.indices),
+            f"use positions from 0 to {window.num_frames - 1}",
+        )
+    if views < 1 or (views > 1 and choice.kind in ONE_VIEW):
+        raise UserError(
+            "an evaluation has one view a sample or more, and several only of a clip choice in "
+            "which they differ",
+            f"views {views}, {choice.kind}",
+            "views: 1",
+        )
+
+
 class ClipDataset:
     """Clips of the samples of ``table``, read from a :class:`FrameStore`.
 
@@ -89,22 +106,9 @@ class ClipDataset:
         crop: CropOptions | None = None,
         num_classes: int | None = None,
     ) -> None:
-        outside = [i for i in positions.indices if not 0 <= i < window.num_frames]
-        if outside or not positions.indices:
-            raise UserError(
-                f"frame positions lie in the window of {window.num_frames} frames",
-                list(positions.indices),
-                f"use positions from 0 to {window.num_frames - 1}",
-            )
         self.choice = choice or ClipChoice()
         self.crop = crop or CropOptions()
-        if views < 1 or (views > 1 and self.choice.kind in ONE_VIEW):
-            raise UserError(
-                "an evaluation has one view a sample or more, and several only of a clip choice in "
-                "which they differ",
-                f"views {views}, {self.choice.kind}",
-                "views: 1",
-            )
+        _check(window, positions, views, self.choice)
         self.store = store
         self.window = window
         self.positions = positions

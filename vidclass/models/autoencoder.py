@@ -170,7 +170,7 @@ def convlstm_autoencoder(num_classes: int, options: ConvLstmAutoencoderOptions) 
     pretrains=True,
 )
 def frame_autoencoder(num_classes: int, options: FrameAutoencoderOptions) -> nn.Module:
-    """Autoencoder of single frames: learns from unlabelled frames, averages their codes."""
+    """Autoencoder of single frames: learns from unlabelled ones, averages their codes."""
     maps, code = options.channels(FRAME_CHANNELS[-1]), options.code_channels
     return Autoencoder(
         OnEachFrame(nn.ReLU(inplace=True), nn.Conv2d(maps, code, 3, padding=1)),

@@ -173,7 +173,14 @@ def _verdict(page: Page) -> dict[str, Any]:
 
 def _pictures(tables: StudyTables, page: Page) -> Iterator[tuple[str, Picture]]:
     """Yield the figures that there is something to show in, by name."""
-    drawn, metric = page.drawn, tables.spec.primary.metric.replace("_", " ")
+    metric = tables.spec.primary.metric.replace("_", " ")
+    yield from _score_pictures(page, metric)
+    yield from _champion_pictures(tables, page, metric)
+    yield from _search_pictures(tables, page, metric)
+
+
+def _score_pictures(page: Page, metric: str) -> Iterator[tuple[str, Picture]]:
+    drawn = page.drawn
     if drawn.dots:
         yield (
             "scores",
@@ -193,6 +200,12 @@ def _pictures(tables: StudyTables, page: Page) -> Iterator[tuple[str, Picture]]:
                 "of comparisons; Holm's p is.",
             ),
         )
+
+
+def _champion_pictures(
+    tables: StudyTables, page: Page, metric: str
+) -> Iterator[tuple[str, Picture]]:
+    drawn = page.drawn
     if page.champion in drawn.confusions:
         yield (
             "confusion",
@@ -225,6 +238,10 @@ def _pictures(tables: StudyTables, page: Page) -> Iterator[tuple[str, Picture]]:
                 "Lines: 95 % intervals. Dashed: chance. The last point is that of the finals.",
             ),
         )
+
+
+def _search_pictures(tables: StudyTables, page: Page, metric: str) -> Iterator[tuple[str, Picture]]:
+    drawn = page.drawn
     if len(drawn.curve):
         yield (
             "hours",
@@ -234,11 +251,6 @@ def _pictures(tables: StudyTables, page: Page) -> Iterator[tuple[str, Picture]]:
                 "Best validation figure so far; validation chooses, so these are not test scores.",
             ),
         )
-    yield from _search_pictures(tables, page, metric)
-
-
-def _search_pictures(tables: StudyTables, page: Page, metric: str) -> Iterator[tuple[str, Picture]]:
-    drawn = page.drawn
     if drawn.curves:
         yield (
             "curves",

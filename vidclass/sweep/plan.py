@@ -184,6 +184,27 @@ def plan_lines(loaded: LoadedStudy, home: Path) -> Iterator[str]:
     yield f"window     {window.span_s:g} s, {window.num_frames} frames, {data.views} views"
     for line in footage_lines(spec):
         yield f"footage    {line}"
+    yield from _training_lines(spec, plan)
+    yield (
+        f"time       about {duration(plan.seconds_one_slot)} of training on one core, by "
+        "operations alone; after the first epochs the run itself says what is left"
+    )
+    free = shutil.disk_usage(home).free if home.exists() else shutil.disk_usage(Path.home()).free
+    yield (
+        f"disk       up to {plan.checkpoint_bytes / 2**30:.2f} GiB of checkpoints; "
+        f"{free / 2**30:.0f} GiB are free"
+    )
+    low, high = plan.resolvable_points
+    yield (
+        f"test       {plan.num_test_groups} groups, {plan.num_comparisons} comparisons "
+        f"({spec.comparisons}); smallest attainable p {_p(plan.smallest_p)}; resolves "
+        f"{low:.1f} to {high:.1f} points"
+    )
+    if high > COARSE_POINTS:
+        yield f"warning    less than {high:.0f} points may stay unresolved: more groups help"
+
+
+def _training_lines(spec: StudySpec, plan: Plan) -> Iterator[str]:
     for arm in spec.arms:
         searched = ", ".join(arm.search) or "nothing"
         yield (
@@ -205,20 +226,3 @@ def plan_lines(loaded: LoadedStudy, home: Path) -> Iterator[str]:
         f"{spec.resolved.final_seeds} seeds; value of time: {spec.resolved.time_seeds} seeds"
     )
     yield f"all        {plan.num_trials} trainings"
-    yield (
-        f"time       about {duration(plan.seconds_one_slot)} of training on one core, by "
-        "operations alone; after the first epochs the run itself says what is left"
-    )
-    free = shutil.disk_usage(home).free if home.exists() else shutil.disk_usage(Path.home()).free
-    yield (
-        f"disk       up to {plan.checkpoint_bytes / 2**30:.2f} GiB of checkpoints; "
-        f"{free / 2**30:.0f} GiB are free"
-    )
-    low, high = plan.resolvable_points
-    yield (
-        f"test       {plan.num_test_groups} groups, {plan.num_comparisons} comparisons "
-        f"({spec.comparisons}); smallest attainable p {_p(plan.smallest_p)}; resolves "
-        f"{low:.1f} to {high:.1f} points"
-    )
-    if high > COARSE_POINTS:
-        yield f"warning    less than {high:.0f} points may stay unresolved: more groups help"

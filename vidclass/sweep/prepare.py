@@ -98,11 +98,9 @@ def prepare_data(engine: Engine, progress: Callable[[Progress], None]) -> None:
         _check_unchanged(engine.state.data, facts)
         return
     write_manifest(manifest, engine.folder / "manifest.parquet")
-    with write_aside(engine.folder / "splits.parquet") as aside:
-        splits.to_parquet(aside, index=False)
+    _write_table(splits, engine.folder / "splits.parquet")
     if samples is not None:
-        with write_aside(engine.folder / SAMPLES_FILE) as aside:
-            samples.to_parquet(aside, index=False)
+        _write_table(samples, engine.folder / SAMPLES_FILE)
         facts |= {"samples": SAMPLES_FILE, **sample_facts(samples, splits, found.classes)}
     engine.append(
         "data_ready",
@@ -119,6 +117,11 @@ def prepare_data(engine: Engine, progress: Callable[[Progress], None]) -> None:
         manifest="manifest.parquet",
         splits="splits.parquet",
     )
+
+
+def _write_table(table: pd.DataFrame, path: Path) -> None:
+    with write_aside(path) as aside:
+        table.to_parquet(aside, index=False)
 
 
 def _making(progress: Callable[[Progress], None]) -> Callable[[str, int, int], None]:

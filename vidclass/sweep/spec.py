@@ -77,8 +77,8 @@ class SplitSpec(_Spec):
     balance: tuple[str, ...] = ()
     """Further columns (`sex`) whose values are spread over the splits as classes are."""
     file: str | None = None
-    """A split file (`vidclass data split --out`), in the folder of the videos or from here; it
-    takes the place of the fields above."""
+    """A split file (`vidclass data split SOURCE --out FILE`), in the folder of the videos or from
+    here; it takes the place of the fields above."""
     near_duplicates: Literal["refuse", "warn", "ignore"] = "refuse"
     """What to do about files in two splits that show the same footage: refuse to start, tell it in
     the report, or not look."""
