@@ -8,6 +8,8 @@ STUDY  ?= fusion_study
 STUDY_ARGS  ?=
 # pytest's further arguments, as in: make test PYTEST_ARGS="-k ledger -x"
 PYTEST_ARGS ?=
+# Test files that run side by side.
+TEST_WORKERS ?= 2
 
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -18,6 +20,8 @@ LARGE := $(BIN)/python -uc 'import re, sys; [print("  ", m[1], m[2]) for line in
   re.match(r"\s*Downloading (?:\S*/)?([^-/ ]+)\S* \((\d\d+(?:\.\d+)? MB|.* GB)\)", line))]'
 # One thread a process: the studies' slots and the tests share the cores among themselves.
 TEST_ENV := OMP_NUM_THREADS=1 RAY_USAGE_STATS_ENABLED=0
+# A file's tests stay in one process, so that what they share is made once.
+SIDE_BY_SIDE = -n $(TEST_WORKERS) --dist loadfile
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -59,10 +63,10 @@ lint: $(VENV)/.installed-dev  ## ruff and mypy
 	@echo "== mypy" && $(BIN)/mypy
 
 test: lint  ## lint, types and the default tests
-	@echo "== pytest" && $(TEST_ENV) $(BIN)/python -m pytest $(PYTEST_ARGS)
+	@echo "== pytest" && $(TEST_ENV) $(BIN)/python -m pytest $(SIDE_BY_SIDE) $(PYTEST_ARGS)
 
 check: lint  ## lint, types and the tests that start no Ray: under two minutes
-	@echo "== pytest, without Ray" && $(TEST_ENV) $(BIN)/python -m pytest -q \
+	@echo "== pytest, without Ray" && $(TEST_ENV) $(BIN)/python -m pytest -q $(SIDE_BY_SIDE) \
 	  -m "not ray and not slow and not cluster and not fault and not browser" $(PYTEST_ARGS)
 
 test-slow: $(VENV)/.installed-dev  ## the tests that take tens of seconds each

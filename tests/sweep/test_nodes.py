@@ -52,6 +52,7 @@ from ray.cluster_utils import Cluster
 from vidclass.errors import UserErrors
 from vidclass.sweep import nodes
 
+Path("/tmp/ray").mkdir(exist_ok=True)  # Cluster notes its address there, whatever temp_dir says
 cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "temp_dir": sys.argv[2]})
 cluster.add_node(num_cpus=1)
 ray.init(address=cluster.address, logging_level=40)
