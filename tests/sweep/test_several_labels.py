@@ -35,7 +35,7 @@ data:
   source: --data
   input_size: 32
   window: {span_s: 0.8, num_frames: 8}
-  split: {folds: null, test_share: 0.3, near_duplicates: "off"}
+  split: {folds: null, test_share: 0.3, near_duplicates: ignore}
 train: {batch_size: 16, lr: 0.004}
 budget: {trials: 1, epochs: 4}
 search: {halving: null}
