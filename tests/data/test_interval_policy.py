@@ -141,3 +141,9 @@ def test_painting_in_order_of_start_gives_the_same_frames(rows):
         next((n for n, there in zip(NAMES, frame, strict=True) if there == 1), "?")
         for frame in found
     ] == painted
+
+
+def test_the_time_of_a_reversed_row_is_not_told_as_time_without_a_row():
+    rows = [(0, 2, "a"), (4, 2, "b"), (4, 6, "a")]
+    _, report = apply_policy(table(*rows), Policy(), "multiclass", {"v": 6.0})
+    assert report["problem"].tolist() == ["reversed"]

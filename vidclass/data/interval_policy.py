@@ -229,9 +229,11 @@ def _filled(
 ) -> pd.DataFrame:
     """Tell of time without a row in one video, and give it to the background label."""
     video_id = rows["video_id"].iloc[0]
-    last = rows["end_s"].max()
+    # A reversed row that is refused has its time, told already, and leaves no gap.
+    spans = np.sort(rows[["start_s", "end_s"]].to_numpy(), axis=1)
+    last = float(spans.max())
     begin, gaps = 0.0, []
-    for start, end in rows.sort_values("start_s")[["start_s", "end_s"]].itertuples(index=False):
+    for start, end in spans[np.argsort(spans[:, 0], kind="stable")].tolist():
         if start > begin + ROUNDING_S:
             gaps.append((begin, start))
         begin = max(begin, end)
