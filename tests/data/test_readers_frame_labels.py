@@ -141,7 +141,10 @@ def test_counting_is_pure():
             r"same split.*line 3: s1 is test, but train in labels\.csv line 2.*never divided by",
         ),
         ("video,frame,label,split\ns1,0,a,val\n", r"train, valid or test.*line 2: 'val'"),
-        ("video,frame,label,group\ns1,0,a,g\ndata/s2,0,a,\n", "1 of 2 have none, first data/s2"),
+        (
+            "video,frame,label,group\ns1,0,a,g\ndata/s2,0,a,\n",
+            r"labels.csv line 3: data/s2 \(1 of 2 have none\)",
+        ),
         ('video,frame,label\ns1,0,"a\n', "line 2.*close the quotation mark"),
     ],
 )

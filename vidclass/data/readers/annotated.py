@@ -152,10 +152,12 @@ class AnnotatedVideos:
             given = self.table[column].notna()
             lacking = [v for v in self.table.index[~given] if v in labelled]
             if given.any() and lacking:
+                own = annotations[annotations["video_id"] == lacking[0]]
+                where = own[SOURCE_COLUMN].iloc[0]
                 self.errors.append(
                     UserError(
                         f"either every labelled video has a {column} or none has",
-                        f"{len(lacking)} of {len(labelled)} have none, first {lacking[0]}",
+                        f"{where}: {lacking[0]} ({len(lacking)} of {len(labelled)} have none)",
                         f"fill the column {column}, or remove it",
                     )
                 )

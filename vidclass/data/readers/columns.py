@@ -65,10 +65,10 @@ class Columns:
 
     def told(self) -> str:
         """Return the columns in words."""
-        told = ", ".join(self.required) or "none"
+        parts = [", ".join(self.required)] if self.required else []
         if self.optional:
-            told += f" and perhaps {', '.join(self.optional)}"
-        return told + (" and group columns of your own" if self.further else "")
+            parts.append(f"perhaps {', '.join(self.optional)}")
+        return " and ".join(parts) + (" and group columns of your own" if self.further else "")
 
 
 def told_lines(rule: str, path: Path, mistakes: Sequence[Mistake], remedy: str) -> list[UserError]:

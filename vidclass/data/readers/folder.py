@@ -1,5 +1,6 @@
 """A folder of videos: the first folder below it is the class; two tables may override that."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
@@ -16,6 +17,7 @@ from vidclass.data.readers.columns import (
 from vidclass.data.readers.registry import FALLBACK, ReadRequest, register_reader
 from vidclass.data.readers.walk import VideoNames, case_clashes, find_videos, groups_by_name
 from vidclass.data.splits import SPLITS
+from vidclass.data.tables import place
 from vidclass.errors import UserError, raise_collected
 
 __all__ = ["read_folder"]
@@ -43,10 +45,11 @@ def read_folder(request: ReadRequest) -> Dataset:
     """
     table, errors = _table_of(request)
     table["label"] = [name.split("/")[0] if "/" in name else None for name in table.index]
+    named_in: dict[str, str] = {}  # file and line of each video that a table names
     for name in (_GROUPS, _LABELS):
         if (request.path / name).exists():
-            table = _apply(table, request.path / name, errors)
-    _check_filled(table, errors)
+            table = _apply(table, request.path / name, errors, named_in)
+    _check_filled(table, named_in, errors)
     raise_collected(errors)
     labels = table["label"].dropna().unique()
     warnings = case_clashes(table.index, "videos") + case_clashes(labels, "classes")
@@ -86,8 +89,13 @@ def _dataset(request: ReadRequest, table: pd.DataFrame, warnings: list[str]) -> 
     return Dataset(request.path, manifest, groups_known, warnings=tuple(warnings))
 
 
-def _apply(table: pd.DataFrame, csv: Path, errors: list[UserError]) -> pd.DataFrame:
-    """Return ``table`` with the columns of ``csv``, collecting its mistakes in ``errors``."""
+def _apply(
+    table: pd.DataFrame, csv: Path, errors: list[UserError], named_in: dict[str, str]
+) -> pd.DataFrame:
+    """Return ``table`` with the columns of ``csv``, collecting its mistakes in ``errors``.
+
+    ``named_in`` is told which line names each video.
+    """
     rows = read_columns(csv, _COLUMNS[csv.name], errors)
     if rows is None:
         return table
@@ -113,6 +121,7 @@ def _apply(table: pd.DataFrame, csv: Path, errors: list[UserError]) -> pd.DataFr
         splits = lines_of(rows["split"].dropna())
         odd = [Mistake(line, repr(name)) for line, name in splits if name not in SPLITS]
         errors += told_lines("a split is train, valid or test", csv, odd, f"mend {csv.name}")
+    named_in |= {str(name): place(csv, line) for line, name in lines_of(ids.dropna())}
     known = rows[ids.notna()].set_axis(ids.dropna().tolist()).drop(columns="video")
     known = known[~known.index.duplicated()]
     if csv.name == _LABELS:
@@ -124,7 +133,9 @@ def _apply(table: pd.DataFrame, csv: Path, errors: list[UserError]) -> pd.DataFr
     return table
 
 
-def _check_filled(table: pd.DataFrame, errors: list[UserError]) -> None:
+def _check_filled(
+    table: pd.DataFrame, named_in: Mapping[str, str], errors: list[UserError]
+) -> None:
     for column in ("group", "split"):
         given = table[column].notna()
         labelled = table["label"].notna()
@@ -133,7 +144,8 @@ def _check_filled(table: pd.DataFrame, errors: list[UserError]) -> None:
             errors.append(
                 UserError(
                     f"either every labelled video has a {column} or none has",
-                    f"{len(lacking)} of {int(labelled.sum())} have none, first {lacking[0]}",
+                    f"{named_in.get(lacking[0], 'in no table')}: {lacking[0]} "
+                    f"({len(lacking)} of {int(labelled.sum())} have none)",
                     f"fill the column {column}, or remove it",
                 )
             )
