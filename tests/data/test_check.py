@@ -96,6 +96,22 @@ def test_unlabelled_files_are_checked_too(
 
 
 @pytest.mark.usefixtures("small_ray")
+def test_frames_without_a_label_are_listed(
+    home: Path, tmp_path: Path, write_video: Callable[..., Path]
+) -> None:
+    rows = []
+    for seed in range(4):
+        write_video(tmp_path / "set" / f"v{seed}.mp4", num_frames=6, seed=seed)
+        rows += [f"v{seed},{k},{'ab'[k % 2]}" for k in range(6) if (seed, k) != (2, 4)]
+    rows.append("v3,9,a")
+    (tmp_path / "set" / "labels.csv").write_text("\n".join(["video,frame,label", *rows]) + "\n")
+    result = RUNNER.invoke(app, ["check", str(tmp_path / "set")])
+    assert result.exit_code == 1, result.output
+    assert "mismatch   v2.mp4: 6 frames, 5 labels (-1), without label: 4\n" in result.output
+    assert "mismatch   v3.mp4: 6 frames, 7 labels (+1), without frame: 9\n" in result.output
+
+
+@pytest.mark.usefixtures("small_ray")
 def test_the_command_tells_the_division_of_real_clips(shared_data: Path, home: Path) -> None:
     source = str(shared_data / "ut_interaction")
     result = RUNNER.invoke(app, ["check", source, "--group-pattern", r"(seq\d+)"])

@@ -12,6 +12,7 @@ import pandas as pd
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from vidclass.data.frame_label_check import MISMATCH_COLUMNS
 from vidclass.data.leakage import Leak, find_leaks, leak_table
 from vidclass.data.manifest import STATUS_QUARANTINED, usable
 
@@ -24,7 +25,8 @@ class Checked:
 
     Attributes:
         manifest: every video, probed; what does not decode is quarantined with its reason.
-        mismatches: a row a video whose frames and frame labels differ in number, and ``told``.
+        mismatches: a row a video whose frames and frame labels are not the same ones, see
+            :func:`vidclass.data.frame_label_check.frame_label_mismatches`.
         contents: a row a file whose content another file has too: ``content_hash``, ``video_id``.
         copies: pairs of videos that show the same footage though their files differ, see
             :func:`vidclass.data.near_duplicates.near_duplicates`.
@@ -86,7 +88,7 @@ def examine(
     contents = same_contents(manifest)
     copies = _without(copies, contents)
     leaks = [] if splits is None else find_leaks(splits, manifest, copies)
-    empty = pd.DataFrame(columns=["video_id", "told"])
+    empty = pd.DataFrame(columns=list(MISMATCH_COLUMNS))
     return Checked(
         manifest=manifest,
         mismatches=empty if mismatches is None else mismatches,

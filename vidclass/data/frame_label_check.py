@@ -10,7 +10,13 @@ from vidclass.data.manifest import STATUS_OK, Dataset
 from vidclass.data.tables import told
 from vidclass.errors import UserError, raise_collected
 
-__all__ = ["dataset_mismatches", "frame_label_mismatches", "refuse_mismatches"]
+__all__ = [
+    "MISMATCH_COLUMNS",
+    "dataset_mismatches",
+    "described_mismatch",
+    "frame_label_mismatches",
+    "refuse_mismatches",
+]
 
 MISMATCH_COLUMNS = (
     "video_id",
@@ -79,11 +85,12 @@ def refuse_mismatches(dataset: Dataset, manifest: pd.DataFrame) -> None:
     mismatches = dataset_mismatches(dataset, manifest)
     if mismatches.empty:
         return
+    rows = mismatches.itertuples(index=False, name=None)
     raise_collected(
         [
             UserError(
                 "every frame has a label row, and every label row a frame",
-                told([_described(*row) for row in mismatches.itertuples(index=False, name=None)]),
+                told([described_mismatch(*row) for row in rows]),
                 "add the missing rows (with an empty label where nobody looked) or remove those "
                 "without a frame; `vidclass data check` lists them",
             )
@@ -91,7 +98,7 @@ def refuse_mismatches(dataset: Dataset, manifest: pd.DataFrame) -> None:
     )
 
 
-def _described(
+def described_mismatch(
     video_id: str,
     num_frames: int,
     num_labels: int,
@@ -99,6 +106,7 @@ def _described(
     without_label: Sequence[str],
     without_frame: Sequence[str],
 ) -> str:
+    """Return a row of ``MISMATCH_COLUMNS`` in words, the first frames of each kind by name."""
     text = f"{video_id}: {num_frames} frames, {num_labels} labels ({difference:+d})"
     for what, names in (("without label", without_label), ("without frame", without_frame)):
         if names:

@@ -90,16 +90,17 @@ def _division(seen: Scanned, file: Path | None, seed: int) -> tuple["pd.DataFram
 def _lines(found: "Checked", facts: "pd.DataFrame") -> Iterator[str]:
     """Yield what was found, a line each, what has to be mended marked as such."""
     from vidclass.data.check import describe_splits, families
+    from vidclass.data.frame_label_check import described_mismatch
 
     decoded = facts[facts["status"] == "ok"]
     readers = ", ".join(f"{name} {n}" for name, n in decoded["reader"].value_counts().items())
-    yield f"decoded    {len(decoded)} of {len(facts)} files, every frame ({readers or 'none'})"
+    different = "" if len(facts) == len(found.manifest) else " different"
+    told = f"{len(decoded)} of {len(facts)}{different} files, every frame"
+    yield f"decoded    {told} ({readers or 'none'})"
     unreadable = found.unreadable[["video_id", "reason"]].itertuples(index=False)
     yield from _some("unreadable", [f"{video}: {reason}" for video, reason in unreadable])
-    counts = ["video_id", "num_frames", "num_labels", "difference"]
-    rows = found.mismatches.reindex(columns=counts).itertuples(index=False)
-    told = [f"{v}: {frames} frames, {labels} labels ({d:+d})" for v, frames, labels, d in rows]
-    yield from _some("mismatch", told)
+    mismatches = found.mismatches.itertuples(index=False, name=None)
+    yield from _some("mismatch", [described_mismatch(*row) for row in mismatches])
     copies = found.contents.groupby("content_hash", sort=False)["video_id"].agg(" = ".join)
     yield from _some("same file", copies.tolist())
     alike = [
