@@ -113,9 +113,18 @@ def test_other_options_need_another_folder(videos: Path, tmp_path: Path, home: P
         extract_frames(dataset, tmp_path / "out", ExtractOptions(num_frames=2))
 
 
+@pytest.mark.usefixtures("small_ray")
+def test_videos_of_one_name_keep_their_suffix(videos: Path, tmp_path: Path, home: Path) -> None:
+    (videos / "run" / "a.mp4").rename(videos / "run" / "b.avi")
+    out = tmp_path / "out"
+    extract_frames(read_dataset(str(videos), home=home), out, ExtractOptions(num_frames=1))
+    names = {path.relative_to(out).as_posix() for path in out.glob("*/*")}
+    assert names == {"run/b_avi", "run/b_mp4", "walk/a", "walk/b"}
+
+
 def test_names_that_would_share_a_folder_are_refused(
     videos: Path, tmp_path: Path, home: Path
 ) -> None:
-    (videos / "run" / "a.mp4").rename(videos / "run" / "B.avi")
-    with pytest.raises(UserError, match=r"run/B.avi and run/b.mp4"):
+    (videos / "run" / "a.mp4").rename(videos / "run" / "B.mp4")
+    with pytest.raises(UserError, match=r"run/B.mp4 and run/b.mp4"):
         extract_frames(read_dataset(str(videos), home=home), tmp_path / "out", ExtractOptions())

@@ -7,6 +7,7 @@ call makes what is missing.
 
 import json
 import shutil
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -96,8 +97,7 @@ def extract_frames(
     _claim(out, dataset, options)
     videos = dataset.manifest[dataset.manifest["status"] == STATUS_OK]
     part = segments(videos)
-    folders = {video_id: out / Path(video_id).with_suffix("") for video_id in videos["video_id"]}
-    _check_folders(folders)
+    folders = _folders(out, videos["video_id"].tolist())
     missing = [
         (
             str(row.video_id),
@@ -184,18 +184,28 @@ def _claim(out: Path, dataset: Dataset, options: ExtractOptions) -> None:
         aside.write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
 
 
-def _check_folders(folders: dict[str, Path]) -> None:
-    """Refuse names that would share a folder, as a.mp4 and a.avi."""
+def _folders(out: Path, video_ids: list[str]) -> dict[str, Path]:
+    """Return the folder of each video: its name without suffix, or a_mp4 beside a_avi.
+
+    Raises:
+        UserError: for names that would still share a folder, as a.mp4 and A.mp4.
+    """
+    plain = {video_id: Path(video_id).with_suffix("") for video_id in video_ids}
+    names = Counter(str(name).casefold() for name in plain.values())
+    folders: dict[str, Path] = {}
     owner: dict[str, str] = {}
-    for video_id, folder in folders.items():
-        other = owner.setdefault(str(folder).casefold(), video_id)
+    for video_id, name in plain.items():
+        if names[str(name).casefold()] > 1:
+            name = name.with_name(Path(video_id).name.replace(".", "_"))
+        other = owner.setdefault(str(name).casefold(), video_id)
         if other != video_id:
             raise UserError(
-                "the videos of a data set differ in more than suffix and case, so that each has a "
-                "folder",
+                "the videos of a data set differ in more than case, so that each has a folder",
                 f"{other} and {video_id}",
                 "rename one of them",
             )
+        folders[video_id] = out / name
+    return folders
 
 
 def _write_table(out: Path, dataset: Dataset, folders: dict[str, Path]) -> int:
