@@ -127,3 +127,9 @@ def test_confounds_tell_the_column_that_fixes_the_label(folder: Path, home: Path
     assert "not identifiable: all classes" in lines["day"] and "1.00" in lines["day"]
     assert "weak" in lines["camera"] and "one value only" in lines["fps"]
     assert "metadata alone" in told and "majority class 33.3 %" in told
+
+
+@pytest.mark.usefixtures("small_ray")
+def test_confounds_of_unlabelled_videos_are_refused(folder: Path, home: Path) -> None:
+    code, told = run("confounds", f"unlabelled:{folder}")
+    assert code != 0 and "confounds are of labels" in told

@@ -99,6 +99,13 @@ def test_an_unknown_arm_and_no_videos_are_told(folder: Path, tmp_path: Path) -> 
         load_preview(None, None, [])
 
 
+def test_videos_without_labels_are_shown_too(folder: Path, tmp_path: Path) -> None:
+    fields = ["data.input_size=32", "data.store.short_side=32"]
+    loaded = load_preview(None, f"unlabelled:{folder}", fields)
+    shown = preview(loaded, "clips", tmp_path, num_videos=4, draws=1, seed=0, evaluation=False)
+    assert len(shown) == 4 and all("(no label)" in strip.caption for strip in shown)
+
+
 def test_a_pair_of_an_unknown_class_is_told(strips) -> None:
     with pytest.raises(UserErrors, match="up"):
         strips("data.augment.reverse_pairs=[[up,left]]")

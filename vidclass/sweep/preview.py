@@ -16,6 +16,7 @@ import torch
 from vidclass.data.as_stored import read_as_stored
 from vidclass.data.contact_sheet import Strip
 from vidclass.data.decoded import DecodeError
+from vidclass.data.explore import UNLABELLED
 from vidclass.data.memory_store import MemoryStore
 from vidclass.data.readers import absolute_source, read_dataset
 from vidclass.data.sample_table import Labelled, Labelling, labelled, make_samples
@@ -105,7 +106,10 @@ def preview(
         seed=data.seed,
         home=home,
         group_pattern=data.group_pattern,
+        labels_needed=False,
     )
+    if dataset.annotations is None and dataset.manifest["label"].isna().all():
+        dataset = replace(dataset, manifest=dataset.manifest.assign(label=UNLABELLED))
     dataset = chosen_videos(dataset, data)
     labelling = Labelling(data.task, data.windows, data.annotator, data.subject)
     known = labelled(dataset.manifest, dataset, labelling)

@@ -40,10 +40,17 @@ def command(
     fixes the label: no split can tell the two apart. Files are decoded once, as by check.
     """
     from vidclass.data.confounds import confound_table
+    from vidclass.errors import UserError
     from vidclass.home import write_aside
 
     seen = scanned(source, group_pattern, hold_out_by)
     videos = rows_to_divide(seen.manifest, seen.dataset)
+    if videos.empty:
+        raise UserError(
+            "confounds are of labels: some of the videos that decode have one",
+            f"{source}: none",
+            "one subfolder a class, or a labels.csv (video,label)",
+        )
     table = confound_table(videos)
     for line in _lines(table):
         typer.echo(line)
