@@ -180,14 +180,15 @@ def measure(root: Path, quick: bool) -> dict[str, Any]:
     few = max(8, round(seconds * guessed / NUM_FRAMES))
     one = copies(made, root / "one", few)
     two = copies(made, root / "two", 2 * few)
-    # Bare loops run before and after the builds, so that a drift of the machine shows.
-    parts = 2 if quick else 4
-    before = {1: bare_rate(one[: few // 2], 1, parts), 2: bare_rate(two[:few], 2, parts)}
+    # Bare loops run before and after the builds, each a quarter of the files, so that a drift of
+    # the machine shows.
+    part = max(2, few // 4)
+    before = {1: bare_rate(one[:part], 1, 2), 2: bare_rate(two[: 2 * part], 2, 2)}
     built = {}
     for cores, videos in ((1, "one"), (2, "two")):
         built[cores] = build_store(root / videos, root / f"h{cores}", cores, root / f"r{cores}")
         shutil.rmtree(root / f"h{cores}")
-    after = {1: bare_rate(one[few // 2 :], 1, parts), 2: bare_rate(two[few:], 2, parts)}
+    after = {1: bare_rate(one[-part:], 1, 2), 2: bare_rate(two[-2 * part :], 2, 2)}
     subset = two[: 4 if quick else 24]
     other = read_videos(subset, root / "rv", 2)
     return {

@@ -117,7 +117,7 @@ def main() -> None:
     options = _common.arguments(__doc__).parse_args()
     if not shutil.which("ffmpeg"):
         sys.exit("this benchmark compares with the ffmpeg command: apt-get install ffmpeg")
-    passes, few = (1, 4) if options.quick else (3, None)
+    passes, few = (1, 4) if options.quick else (2, None)
     rows = []
     with _common.scratch() as root:
         made = [root / f"{number}.mp4" for number in range(2 if options.quick else NUM_MADE)]
