@@ -6,7 +6,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["datasets_folder", "home", "store_folder", "studies_folder", "write_aside"]
+__all__ = [
+    "cache_folder",
+    "datasets_folder",
+    "home",
+    "store_folder",
+    "studies_folder",
+    "write_aside",
+]
 
 
 def home() -> Path:
@@ -15,8 +22,17 @@ def home() -> Path:
 
 
 def store_folder(root: Path) -> Path:
-    """Return the folder of all frame stores below the home folder ``root``."""
-    return root / "store"
+    """Return the folder of all stores: below the home folder ``root``, or this node's copies.
+
+    Where ``VIDCLASS_STORE`` names a depot, each node reads copies of its own.
+    """
+    return cache_folder() if os.environ.get("VIDCLASS_STORE") else root / "store"
+
+
+def cache_folder() -> Path:
+    """Return this node's folder for copies: ``VIDCLASS_CACHE``, or below ``~/.cache``."""
+    named = os.environ.get("VIDCLASS_CACHE")
+    return Path(named or Path.home() / ".cache" / "vidclass" / "store").expanduser().resolve()
 
 
 def studies_folder(root: Path) -> Path:

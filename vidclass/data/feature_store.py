@@ -34,6 +34,7 @@ from vidclass.data.crops import (
     resize,
 )
 from vidclass.data.frame_store import FrameStore
+from vidclass.data.node_cache import node_copy
 from vidclass.data.video_frames import VideoFrames
 from vidclass.errors import UserError
 from vidclass.home import write_aside
@@ -48,6 +49,7 @@ __all__ = [
 ]
 
 LAYOUT_VERSION = 1
+TABLES = ("index.parquet", "features.json")
 PART_FRAMES = 4096  # 32 MiB of 2,048 features; minutes of a large backbone on a CPU
 BATCH_FRAMES = 32
 SECONDS_BETWEEN_NOTES = 10.0
@@ -130,7 +132,7 @@ class FeatureStore:
             UserError: when they are not complete, or a part is absent or torn.
         """
         folder = Path(path)
-        if not (folder / "features.json").exists():
+        if not is_complete(folder):
             raise UserError(
                 "a store of features holds a features.json, written when it is complete",
                 folder,
@@ -140,7 +142,7 @@ class FeatureStore:
         index = pd.read_parquet(folder / "index.parquet")
         rows = index.groupby("part")["T"].sum()
         sizes = {str(part): int(count) for part, count in rows.items()}
-        torn = [part for part, n in sizes.items() if not _whole(folder / part, n, num_features)]
+        torn = _missing(folder, sizes, num_features)
         if torn:
             raise UserError(
                 f"every part of {folder} has the size that its index says",
@@ -171,13 +173,27 @@ class FeatureStore:
             )
         part, first, count = self._place[video_id]
         if part not in self._mapped:
-            mapped = np.memmap(self.path / part, dtype=np.float32, mode="r")
+            copy = node_copy(self.path)
+            file = self.path / part if copy is None else copy.local(part)
+            mapped = np.memmap(file, dtype=np.float32, mode="r")
             self._mapped[part] = mapped.view(np.ndarray).reshape(-1, self.num_features)
         return self._mapped[part][first : first + count]
 
 
-def _whole(part: Path, num_rows: int, num_features: int) -> bool:
-    return part.exists() and part.stat().st_size == 4 * num_rows * num_features
+def is_complete(folder: Path) -> bool:
+    """Say whether the features in ``folder`` are complete, here or in the depot."""
+    copy = node_copy(folder)
+    return (folder / "features.json").exists() if copy is None else copy.bring(TABLES)
+
+
+def _missing(folder: Path, num_rows: dict[str, int], num_features: int) -> list[str]:
+    """Return the parts that are absent or torn, here or, where there is one, in the depot."""
+    copy = node_copy(folder)
+    if copy is None:
+        sizes = {path.name: path.stat().st_size for path in folder.glob("*.f32")}
+    else:
+        sizes = copy.sizes()
+    return [part for part, n in num_rows.items() if sizes.get(part) != 4 * n * num_features]
 
 
 def prepare_features(
@@ -200,14 +216,14 @@ def prepare_features(
         note: takes a line on how far it is, now and then.
     """
     own = folder / feature_key(frames.path.name, recipe)
-    if (own / "features.json").exists():
+    if is_complete(own):
         return FeatureStore.open(own), Built()
     own.mkdir(parents=True, exist_ok=True)
     asked = time.perf_counter()
     with FileLock(own / "build.lock"):
         started = time.perf_counter()
         num_frames = 0
-        if not (own / "features.json").exists():  # another process may have been first
+        if not is_complete(own):  # another process may have been first
             num_frames = _build(frames, own, recipe, make_encode, note)
         built = Built(num_frames, time.perf_counter() - started, started - asked)
     return FeatureStore.open(own), built
@@ -225,7 +241,8 @@ def _build(
         leftover.unlink(missing_ok=True)
     index = _plan(frames.index)
     sizes = {str(part): int(n) for part, n in index.groupby("part")["T"].sum().items()}
-    missing = [part for part, n in sizes.items() if not _whole(own / part, n, recipe.num_features)]
+    missing = _missing(own, sizes, recipe.num_features)
+    copy = node_copy(own)
     clock = _Clock(sum(sizes[part] for part in missing), recipe.backbone, note)
     encode = make_encode() if missing else None
     for part in missing:
@@ -235,11 +252,15 @@ def _build(
             for f_bD in _encoded(frames, video_ids.tolist(), recipe, encode):
                 file.write(np.ascontiguousarray(f_bD, dtype=np.float32).data)
                 clock.done(len(f_bD))
+        if copy is not None:
+            copy.push([part])
     with write_aside(own / "index.parquet") as aside:
         index.to_parquet(aside, index=False)
     about = {"layout": LAYOUT_VERSION, "frames": frames.path.name, **asdict(recipe)}
     with write_aside(own / "features.json") as aside:
         aside.write_text(json.dumps(about, indent=2, sort_keys=True) + "\n")
+    if copy is not None:
+        copy.push(TABLES)
     return clock.num_done
 
 

@@ -25,6 +25,7 @@ import pandas as pd
 from vidclass.data.decode import DECODER_VERSION
 from vidclass.data.jpeg import JpegFrames
 from vidclass.data.manifest import segments
+from vidclass.data.node_cache import node_copy
 from vidclass.data.store_options import StoreOptions
 from vidclass.data.video_frames import NUM_CHANNELS, GreyFrames, VideoFrames
 from vidclass.errors import UserError
@@ -35,6 +36,7 @@ __all__ = [
     "LAYOUT_VERSION",
     "FrameStore",
     "StoreOptions",
+    "is_complete",
     "num_bytes",
     "store_key",
     "torn_shards",
@@ -42,6 +44,8 @@ __all__ = [
 ]
 
 LAYOUT_VERSION = 1
+TABLES = ("index.parquet", "manifest.parquet", "store.json")
+"""Files of a complete store beside its shards, in the order in which they are written."""
 INDEX_COLUMNS = ("video_id", "shard", "offset", "T", "H", "W", "fps", "num_bytes")
 
 
@@ -75,16 +79,30 @@ def num_bytes(index: pd.DataFrame) -> pd.Series:
 
 
 def torn_shards(folder: Path, index: pd.DataFrame) -> dict[str, str]:
-    """Return ``{shard: what is wrong}`` for shards whose file is absent or has another size."""
+    """Return ``{shard: what is wrong}`` for shards whose file is absent or has another size.
+
+    With a depot the files there are meant, whatever copies this node has.
+    """
     ends = (index["offset"] + num_bytes(index)).groupby(index["shard"]).max()
+    copy = node_copy(folder)
+    kept = copy.sizes() if copy is not None else None
     wrong = {}
     for shard, expected in ends.items():
         file = folder / str(shard)
-        actual = file.stat().st_size if file.exists() else None
+        if kept is not None:
+            actual = kept.get(str(shard))
+        else:
+            actual = file.stat().st_size if file.exists() else None
         if actual != expected:
             state = "absent" if actual is None else f"{actual} bytes"
             wrong[str(shard)] = f"{state}, expected {expected} bytes"
     return wrong
+
+
+def is_complete(folder: Path) -> bool:
+    """Say whether the store in ``folder`` is complete, here or in the depot."""
+    copy = node_copy(folder)
+    return (folder / "store.json").exists() if copy is None else copy.bring(TABLES)
 
 
 def write_store(
@@ -97,6 +115,9 @@ def write_store(
         manifest.to_parquet(aside, index=False)
     with write_aside(folder / "store.json") as aside:
         aside.write_text(json.dumps(about, indent=2, sort_keys=True) + "\n")
+    copy = node_copy(folder)
+    if copy is not None:
+        copy.push(TABLES)
 
 
 class FrameStore:
@@ -131,7 +152,7 @@ class FrameStore:
             UserError: when there is no complete store, or a shard is absent or torn.
         """
         folder = Path(path)
-        if not (folder / "store.json").exists():
+        if not is_complete(folder):
             raise UserError(
                 "a frame store holds a store.json, which is written when it is complete",
                 folder,
@@ -200,7 +221,9 @@ class FrameStore:
 
     def _map(self, shard: str) -> npt.NDArray[np.uint8]:
         if shard not in self._mapped:
-            mapped = np.memmap(self.path / shard, dtype=np.uint8, mode="r")
+            copy = node_copy(self.path)
+            file = self.path / shard if copy is None else copy.local(shard)
+            mapped = np.memmap(file, dtype=np.uint8, mode="r")
             # A plain array over the same pages: np.memmap's own slicing is several times slower.
             self._mapped[shard] = mapped.view(np.ndarray)
         return self._mapped[shard]

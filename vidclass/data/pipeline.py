@@ -6,6 +6,7 @@ A second call finds the store by its key, decodes nothing and does not start Ray
 
 import hashlib
 import logging
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ from filelock import FileLock
 
 from vidclass.data.decode import DECODER_VERSION, decode, probe
 from vidclass.data.decoded import DecodeError
+from vidclass.data.depot import depot
 from vidclass.data.fingerprint import with_content_hashes
 from vidclass.data.frame_changes import to_grey
 from vidclass.data.frame_choice import choose_frames, scaled_size
@@ -27,6 +29,7 @@ from vidclass.data.frame_store import (
     LAYOUT_VERSION,
     FrameStore,
     StoreOptions,
+    is_complete,
     num_bytes,
     store_key,
     write_store,
@@ -39,6 +42,7 @@ from vidclass.data.manifest import (
     read_manifest,
     segments,
 )
+from vidclass.data.node_cache import here
 from vidclass.data.shards import (
     NO_SPACE,
     SHARD_BYTES,
@@ -113,11 +117,15 @@ def prepare(
     folder = store_folder(home) / store_key(manifest, options)
     clock.lap("hash")
     decoded = 0
-    if not (folder / "store.json").exists():
+    kept = depot()
+    if kept is not None:
+        kept.check()
+    if not is_complete(folder):
         folder.mkdir(parents=True, exist_ok=True)
+        journal = folder if kept is None else home / "decoding" / folder.name
         with FileLock(folder / "build.lock"):
-            if not (folder / "store.json").exists():  # another process may have been first
-                decoded = _build(folder, manifest, options, progress, clock)
+            if not is_complete(folder):  # another process may have been first
+                decoded = _build(folder, journal, manifest, options, progress, clock)
     store = FrameStore.open(folder)
     facts = read_manifest(folder / "manifest.parquet").set_index("video_id")
     facts = facts.loc[manifest["video_id"]].reset_index()
@@ -128,6 +136,7 @@ def prepare(
 
 def _build(
     folder: Path,
+    journal: Path,
     manifest: pd.DataFrame,
     options: StoreOptions,
     progress: Callable[[Progress], None],
@@ -136,6 +145,7 @@ def _build(
     """Decode what is missing, then write index and manifest; return the number decoded."""
     rows = finished_rows(folder)
     remove_leftovers(folder, rows["shard"].tolist())
+    journal.mkdir(parents=True, exist_ok=True)
     readable = manifest[manifest["status"] == STATUS_OK]
     missing = readable[~readable["video_id"].isin(rows["video_id"])]
     if len(missing):
@@ -148,7 +158,9 @@ def _build(
             suspects, left = 0, missing
             while len(left):
                 try:
-                    for table in _run(ray, _plan(left, store_bytes, num_cpus), folder, options):
+                    for table in _run(
+                        ray, _plan(left, store_bytes, num_cpus), folder, journal, options
+                    ):
                         full = table[table["status"] == NO_SPACE]
                         if len(full):
                             raise no_space(ROOM[0], folder, full["reason"].iloc[0], or_else=ROOM[1])
@@ -156,7 +168,7 @@ def _build(
                 except ray.exceptions.RayError:
                     # Ray gives a job up after its process died four times. The videos that did it
                     # are known by now, and are decoded apart in the next round.
-                    before, suspects = suspects, collect_suspects(folder)
+                    before, suspects = suspects, collect_suspects(journal)
                     if suspects == before:
                         raise
                 rows = finished_rows(folder)
@@ -176,6 +188,8 @@ def _build(
         "readers": rows["reader"].value_counts().to_dict(),
     }
     write_store(folder, index, _probed(manifest, rows), about)
+    if journal != folder:
+        shutil.rmtree(journal, ignore_errors=True)
     clock.lap("index")
     return len(missing)
 
@@ -212,7 +226,7 @@ def _sources(videos: pd.DataFrame) -> list[Source]:
 
 
 def _run(
-    ray: Any, jobs: list[pd.DataFrame], folder: Path, options: StoreOptions
+    ray: Any, jobs: list[pd.DataFrame], folder: Path, journal: Path, options: StoreOptions
 ) -> Iterator[pd.DataFrame]:
     """Run the jobs as Ray Data tasks; yield each one's rows as it ends."""
 
@@ -221,7 +235,9 @@ def _run(
         rows = zip(
             videos["video_id"], videos["path"], parts["start_s"], parts["end_s"], strict=True
         )
-        return decode_job(Job(folder, [Source(*row) for row in rows], options))
+        return decode_job(
+            Job(here(folder), [Source(*row) for row in rows], options, journal=journal)
+        )
 
     rows = ray.data.from_pandas(jobs).map_batches(
         run_job,

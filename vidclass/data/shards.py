@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import IO, Any
 
@@ -25,6 +26,7 @@ from vidclass.data.frame_store import INDEX_COLUMNS, StoreOptions, torn_shards
 from vidclass.data.isolated import decode_isolated
 from vidclass.data.jpeg import encode_frame, offset_table
 from vidclass.data.manifest import PROBE_COLUMNS, STATUS_OK, STATUS_QUARANTINED
+from vidclass.data.node_cache import node_copy
 from vidclass.data.suspects import Journal, Watchdog
 from vidclass.disk import is_full_disk
 from vidclass.home import write_aside
@@ -66,6 +68,8 @@ class Job:
     options: StoreOptions
     shard_bytes: int = SHARD_BYTES
     stall_s: float = STALL_S
+    journal: Path | None = None
+    """Where it is noted which video is in hand, where other nodes than this must see it."""
 
     @property
     def name(self) -> str:
@@ -82,12 +86,18 @@ def decode_job(job: Job) -> pd.DataFrame:
         ``status``, ``reason`` and ``reader``. A single row with status ``NO_SPACE`` where the disk
         is full.
     """
-    journal = Journal(job.folder, job.name)
+    job.folder.mkdir(parents=True, exist_ok=True)  # a node with a depot begins without it
+    journal = Journal(job.journal or job.folder, job.name)
     watchdog = Watchdog(job.stall_s)
     writer = _ShardWriter(job, watchdog.alive)
+    # of an attempt whose node died after it had written them
+    writer.written = _written_before(job)
+    done = {name for table in writer.written for name in table["video_id"]}
     try:
         with watchdog, writer:
             for video in job.videos:
+                if video.video_id in done:
+                    continue
                 choice = job.options.choice(video.start_s, video.end_s)
                 watchdog.alive()
                 try:
@@ -116,12 +126,32 @@ def finished_rows(folder: Path) -> pd.DataFrame:
 
     Shards whose file is absent or torn are left out, so that their videos are decoded again.
     """
-    parts = [pd.read_parquet(part) for part in sorted(folder.glob("shard-*.parquet"))]
+    copy = node_copy(folder)
+    if copy is None:
+        names = [path.name for path in folder.glob("shard-*.parquet")]
+    else:
+        names = [name for name in copy.sizes() if fnmatch(name, "shard-*.parquet")]
+        copy.bring(names)
+    parts = [pd.read_parquet(folder / name) for name in sorted(names)]
     rows = pd.concat([_table([]), *parts], ignore_index=True)
     rows = rows.drop_duplicates("video_id", ignore_index=True)
     stored = rows[rows["shard"].notna()]
     torn = torn_shards(folder, stored)
     return rows[~rows["shard"].isin(list(torn))].reset_index(drop=True)
+
+
+def _written_before(job: Job) -> list[pd.DataFrame]:
+    """Return the tables of the job's whole shards, up to the first that is not there."""
+    copy = node_copy(job.folder)
+    tables: list[pd.DataFrame] = []
+    while True:
+        path = job.folder / f"shard-{job.name}-{len(tables):03d}.parquet"
+        if not (path.exists() if copy is None else copy.bring([path.name])):
+            return tables
+        table = pd.read_parquet(path)
+        if torn_shards(job.folder, table[table["shard"].notna()]):
+            return tables
+        tables.append(table)
 
 
 def remove_leftovers(folder: Path, shards: Sequence[str]) -> None:
@@ -286,6 +316,10 @@ class _ShardWriter:
         table = _table(self._rows)
         with write_aside(shard.with_suffix(".parquet")) as aside:
             table.to_parquet(aside, index=False)
+        copy = node_copy(self._job.folder)
+        if copy is not None:  # the rows last, as here: they tell that the shard is whole
+            stored = [shard.name] * bool(table["shard"].notna().any())
+            copy.push([*stored, shard.with_suffix(".parquet").name])
         self.written.append(table)
         self._rows, self._file, self._video_start, self._flushed_until = [], None, 0, 0
         self._stack = ExitStack()

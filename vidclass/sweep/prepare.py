@@ -11,7 +11,7 @@ import pandas as pd
 from vidclass.data.confounds import confound_facts
 from vidclass.data.controls import static_share_of
 from vidclass.data.frame_label_check import refuse_mismatches
-from vidclass.data.frame_store import FrameStore
+from vidclass.data.frame_store import FrameStore, is_complete
 from vidclass.data.leakage import find_leaks
 from vidclass.data.manifest import published_columns, write_manifest
 from vidclass.data.near_duplicates import stored_copies
@@ -58,7 +58,7 @@ def prepare_data(engine: Engine, progress: Callable[[Progress], None]) -> None:
             augmentation that name a class there is not.
     """
     store = store_folder(engine.home) / engine.state.data.get("store_key", "none")
-    if engine.state.data and (store / "store.json").exists():
+    if engine.state.data and is_complete(store):
         FrameStore.open(store)
         return
     data = engine.spec.data
