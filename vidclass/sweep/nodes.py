@@ -16,7 +16,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 import vidclass
 from vidclass.errors import UserError
 
-__all__ = ["NodeFacts", "check_nodes", "code_hash", "refusals"]
+__all__ = ["NodeFacts", "check_nodes", "code_hash", "own_refusal", "refusals"]
 
 PROBE_S = 120
 """How long a node may take to start a process and answer."""
@@ -71,6 +71,24 @@ def refusals(facts: list[NodeFacts], version: str, code: str, home: Path) -> lis
             )
         )
     return told
+
+
+def own_refusal(code: str, driver_home: str, home: Path, study: str) -> UserError | None:
+    """Return why this node can't take part in ``study``; asked by its trials.
+
+    Nodes that come while a study runs were not there when ``check_nodes`` asked.
+
+    Args:
+        code: hash of the driver's code.
+        driver_home: the driver's home folder.
+        home: this node's home folder.
+        study: the study's folder name.
+    """
+    sees = (home / "studies" / study / "ledger.jsonl").is_file()
+    name = str(ray.util.get_node_ip_address())  # type: ignore[no-untyped-call]
+    facts = NodeFacts(name, vidclass.__version__, code_hash(), sees)
+    told = refusals([facts], vidclass.__version__, code, Path(driver_home))
+    return told[0] if told else None
 
 
 def check_nodes(home: Path) -> None:

@@ -13,11 +13,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import ray
 from ray import tune
 
 from vidclass.home import home, studies_folder
 from vidclass.plugins import load_plugin
 from vidclass.sweep.job import run_job
+from vidclass.sweep.nodes import own_refusal
 
 __all__ = ["run_trial"]
 
@@ -34,8 +36,15 @@ def run_trial(config: dict[str, Any]) -> None:
                 "attempt": job["attempt"],
                 "message": message,
                 "payload": json.dumps(payload),
+                "ray_node": ray.get_runtime_context().get_node_id(),
             }
         )
+
+    if config["home"] is None:
+        refusal = own_refusal(config["code"], config["seen"], root, job["study"])
+        if refusal is not None:
+            report("refused", vars(refusal))
+            return
 
     log = studies_folder(root) / job["study"] / "logs" / f"{job['trial']}.log"
     with _output_to(log):
