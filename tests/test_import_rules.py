@@ -17,6 +17,8 @@ RAY_FILES = {
     "sweep/runner.py",
     "sweep/search.py",
     "sweep/cluster.py",
+    "sweep/jobs.py",
+    "sweep/leases.py",
     "sweep/nodes.py",
     "sweep/trial.py",
 }

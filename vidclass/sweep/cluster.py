@@ -9,10 +9,15 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import ray
+import yaml
 
-__all__ = ["cluster", "slots_of"]
+__all__ = ["capacity", "cluster", "could_have", "slots_of"]
+
+BOOTSTRAP = Path("~/ray_bootstrap_config.yaml").expanduser()
+"""Where `ray up` puts the cluster file on the head."""
 
 _TUNE_SETTINGS = {
     # our own handler writes the interruption down and ends trials in seconds, not tens of them
@@ -37,6 +42,7 @@ def cluster() -> Iterator[None]:
     if ray.is_initialized():
         yield
         return
+    joined = "RAY_ADDRESS" in os.environ
     _tighten_token()
     # "Token authentication is enabled" is what is wanted here, and no warning
     logging.getLogger("ray._private.authentication").setLevel(logging.ERROR)
@@ -46,8 +52,9 @@ def cluster() -> Iterator[None]:
             include_dashboard=False,
             log_to_driver=False,
             logging_level=logging.ERROR,
-            runtime_env={"env_vars": _TRIAL_SETTINGS},
-            _temp_dir=os.environ.get("VIDCLASS_RAY_TEMP"),
+            runtime_env={"env_vars": _TRIAL_SETTINGS | _depot()},
+            # a cluster that is joined has its own
+            _temp_dir=None if joined else os.environ.get("VIDCLASS_RAY_TEMP"),
         )
     _tighten_token()
     logging.getLogger("ray.tune").setLevel(logging.ERROR)
@@ -55,6 +62,12 @@ def cluster() -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def _depot() -> dict[str, str]:
+    """Return the driver's depot, which all processes of the study must have."""
+    url = os.environ.get("VIDCLASS_STORE")
+    return {"VIDCLASS_STORE": url} if url else {}
 
 
 @contextmanager
@@ -69,13 +82,47 @@ def _own_signals() -> Iterator[None]:
         signal.signal(number, handler)
 
 
+def capacity() -> dict[str, float]:
+    """Return the resources that the cluster has, or can have once its autoscaler was asked."""
+    now = dict(ray.cluster_resources())  # type: ignore[no-untyped-call]
+    if BOOTSTRAP.exists():
+        config = yaml.safe_load(BOOTSTRAP.read_text(encoding="utf-8"))
+        for name, amount in could_have(config).items():
+            now[name] = max(now.get(name, 0.0), amount)
+    return {name: now[name] for name in ("CPU", "GPU") if now.get(name)}
+
+
+def could_have(config: dict[str, Any]) -> dict[str, float]:
+    """Return the CPUs and GPUs of a cluster file's cluster at its largest.
+
+    Each kind is counted as if the machines with most of it came first, up to ``max_workers``. A
+    type of machine without ``resources`` (Ray asks the cloud then) is not counted.
+    """
+    types = config.get("available_node_types") or {}
+    head = config.get("head_node_type")
+    total = {}
+    for name in ("CPU", "GPU"):
+        left = int(config.get("max_workers") or 0)
+        amount = float((types.get(head, {}).get("resources") or {}).get(name, 0))
+        workers = [
+            (float((node.get("resources") or {}).get(name, 0)), int(node.get("max_workers", 0)))
+            for node_name, node in types.items()
+            if node_name != head
+        ]
+        for each, most in sorted(workers, reverse=True):
+            amount += each * min(most, left)
+            left -= min(most, left)
+        total[name] = amount
+    return total
+
+
 def slots_of(wanted: int | None) -> tuple[int, dict[str, float]]:
     """Return how many trials run at once, and what each asks for.
 
     One a GPU, or one a core with one thread each; ``wanted`` overrides the number. More slots than
-    GPUs share them.
+    GPUs share them. A cluster that grows on demand counts as grown.
     """
-    resources = ray.cluster_resources()  # type: ignore[no-untyped-call]
+    resources = capacity()
     gpus, cpus = int(resources.get("GPU", 0)), int(resources.get("CPU", 1))
     slots = wanted or gpus or cpus
     asked = {"CPU": min(1.0, cpus / slots)}

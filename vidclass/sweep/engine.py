@@ -24,6 +24,7 @@ from vidclass.sweep.policy import (
     search_kind,
     should_stop,
 )
+from vidclass.sweep.sharing import Gate
 from vidclass.sweep.spec import StudySpec
 from vidclass.sweep.state import State, Trial, apply, replay
 from vidclass.training.checkpoints import CheckpointFolder
@@ -47,6 +48,7 @@ class Engine:
         home: the home folder; the study lies in home/studies/NAME.
         videos: where its videos are: a folder, or the name of a data set.
         plugins: modules or files that every trial loads first.
+        gate: asked before each trial on a cluster that studies share; None starts them all.
     """
 
     spec: StudySpec
@@ -54,6 +56,7 @@ class Engine:
     home: Path
     videos: str = ""
     plugins: tuple[str, ...] = ()
+    gate: Gate | None = field(init=False, default=None)
     state: State = field(init=False)
     ledger: Ledger = field(init=False)
     error: BaseException | None = field(init=False, default=None)
@@ -83,6 +86,8 @@ class Engine:
         """
         while not self.finished:
             decision: Decision = decide(self.state, self.spec, worked_seconds=self.state.seconds)
+            if self._closed(decision):
+                return None
             match decision:
                 case Record():
                     self.append(decision.event, **decision.fields)
@@ -97,6 +102,16 @@ class Engine:
                 case Finished():
                     self.finished = decision.reason
         return None
+
+    def _closed(self, decision: Decision) -> bool:
+        """Ask the gate for the slot that ``decision`` needs."""
+        if self.gate is None:
+            return False
+        running = sum(not trial.ended for trial in self.state.trials.values())
+        if isinstance(decision, Wait):
+            self.gate.idle(running)
+        needs_slot = isinstance(decision, Propose | Retry)
+        return needs_slot and not self.gate.may_start(running)
 
     def on_message(self, trial: str, attempt: int, message: str, payload: dict[str, Any]) -> bool:
         """Take what a trial reports and return whether it must stop now.

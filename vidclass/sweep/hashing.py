@@ -17,6 +17,7 @@ __all__ = ["SHAPES_NO_RESULT", "results_hash"]
 
 SHAPES_NO_RESULT = (
     "slots",
+    "priority",
     "title",
     "budget.hours",
     "budget.failures",

@@ -25,6 +25,7 @@ from vidclass.report.render import Rendered, render_report, written_report
 from vidclass.sweep.cluster import cluster, scratch_folder, slots_of
 from vidclass.sweep.engine import Engine
 from vidclass.sweep.identity import check_identity, session_facts
+from vidclass.sweep.leases import decoding, leased
 from vidclass.sweep.load import LoadedStudy
 from vidclass.sweep.lock import driver_lock
 from vidclass.sweep.nodes import check_nodes
@@ -124,13 +125,17 @@ def _tracked(engine: Engine, loaded: LoadedStudy, screen: Screen, out: Path | No
 def _work(engine: Engine, loaded: LoadedStudy, screen: Screen) -> None:
     if engine.state.end_reason == "complete":
         return
-    with cluster():
+    with cluster(), leased(engine.name, loaded.spec.priority) as leases:
         check_nodes(engine.home)
         slots, resources = slots_of(loaded.spec.slots)
         session_facts(engine, loaded, slots)
         screen.slots = slots
         engine.recover()
-        prepare_data(engine, screen.data_progress)
+        with decoding(leases, screen.say):
+            prepare_data(engine, screen.data_progress)
+        if leases is not None:
+            leases.enter(resources, slots, decodes=False, say=screen.say)
+            engine.gate = leases
         _fit(engine, slots, resources)
     engine.append("study_ended", reason=engine.finished)
 

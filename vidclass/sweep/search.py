@@ -11,16 +11,32 @@ runner raises it when ``fit()`` returns.
 
 import json
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import ray
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
+from vidclass.errors import UserError
 from vidclass.sweep.engine import Engine
+from vidclass.sweep.nodes import code_hash
 
-__all__ = ["EngineScheduler", "EngineSearcher", "registered"]
+__all__ = ["EngineScheduler", "EngineSearcher", "node_lost", "registered"]
+
+NODE_SIGNS = (
+    "node was terminated",
+    "NodeDiedError",
+    "node is dead",
+    "node was preempted",
+    "drained",
+)
+"""What Ray writes of a trial whose node went away, with or without notice."""
+LOST_CONTACT = ("ActorUnavailableError", "Socket closed", "actor died unexpectedly")
+NODE_PATIENCE_S = 10.0
+NODE_POLL_S = 0.2
 
 _ENGINES: dict[str, Engine] = {}
 
@@ -60,8 +76,9 @@ class EngineSearcher(Searcher):
                 job = engine.propose()
         if job is not None:
             # one machine has one home; on a cluster every node resolves its own
-            local = "RAY_ADDRESS" not in os.environ
-            return {"job": job, "home": str(engine.home) if local else None}
+            if "RAY_ADDRESS" not in os.environ:
+                return {"job": job, "home": str(engine.home)}
+            return {"job": job, "home": None, "code": code_hash(), "seen": str(engine.home)}
         if engine.error is not None or engine.finished:
             return str(Searcher.FINISHED)
         # None with nothing alive would block Tune for ten minutes.
@@ -91,17 +108,28 @@ class EngineScheduler(FIFOScheduler):
         super().__init__()  # type: ignore[no-untyped-call]
         self.key = key
 
+    def choose_trial_to_run(self, tune_controller: Any) -> Any:
+        """Choose as Tune does; give warm processes back that hold a slot which is not ours."""
+        gate = _ENGINES[self.key].gate
+        if gate is not None and gate.denied:
+            statuses = {trial.status for trial in tune_controller.get_live_trials()}
+            if "PENDING" not in statuses:
+                # Tune keeps an idle process, and its CPU, for the next trial; there is no public
+                # way to end it. tests/sweep/test_two_studies.py holds this.
+                tune_controller._cleanup_cached_actors(force_all=True)
+        return super().choose_trial_to_run(tune_controller)
+
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         """Hand the message on and answer whether the trial goes on."""
         engine = _ENGINES[self.key]
         stop = False
+        payload = json.loads(result["payload"])
         with _kept_errors(engine):
-            stop = engine.on_message(
-                result["trial"],
-                result["attempt"],
-                result["message"],
-                json.loads(result["payload"]),
-            )
+            if result["message"] == "refused":
+                # the node came after the study began, and is not what the others are
+                engine.on_failure(result["trial"], result["attempt"], payload["rule"], lost=True)
+                raise UserError(**payload)
+            stop = engine.on_message(result["trial"], result["attempt"], result["message"], payload)
         if stop or engine.error is not None:
             return str(TrialScheduler.STOP)
         return str(TrialScheduler.CONTINUE)
@@ -112,7 +140,7 @@ class EngineScheduler(FIFOScheduler):
 
     def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
         """Tell the engine that the process of a trial died or raised."""
-        self._failed(trial, _reason(trial), lost=_node_lost(trial))
+        self._failed(trial, _reason(trial), lost=node_lost(_error_text(trial), _node_of(trial)))
 
     def _failed(self, trial: Any, reason: str, *, lost: bool = False) -> None:
         engine = _ENGINES[self.key]
@@ -134,6 +162,28 @@ def _reason(trial: Any) -> str:
     return lines[-1][:300] if lines else "the trial's process died"
 
 
-def _node_lost(trial: Any) -> bool:
-    text = _error_text(trial)
-    return any(sign in text for sign in ("node was terminated", "NodeDiedError", "node is dead"))
+def _node_of(trial: Any) -> str | None:
+    """Return the id of the node of the trial's newest report."""
+    node = (trial.last_result or {}).get("ray_node")
+    return None if node is None else str(node)
+
+
+def node_lost(error: str, node: str | None) -> bool:
+    """Say whether a trial failed because its node went away, which is never its own fault.
+
+    Args:
+        error: Tune's text of the failure.
+        node: id of the node that it last reported from.
+    """
+    if any(sign in error for sign in NODE_SIGNS):
+        return True
+    if not any(sign in error for sign in LOST_CONTACT):
+        return False
+    # The process does not answer: it died, or its whole node did, which Ray knows a moment later.
+    give_up = time.monotonic() + NODE_PATIENCE_S
+    while node is not None and time.monotonic() < give_up:
+        nodes = ray.nodes()  # type: ignore[no-untyped-call]
+        if not any(one["NodeID"] == node and one["Alive"] for one in nodes):
+            return True
+        time.sleep(NODE_POLL_S)
+    return False

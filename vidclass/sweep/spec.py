@@ -322,6 +322,9 @@ class StudySpec(_Spec):
     """Seeds of re-runs, finals and controls."""
     slots: int | None = Field(default=None, ge=1)
     """Trials at once; null = one a GPU, or one a core. Shapes no result."""
+    priority: int = Field(default=0, ge=-100, le=100)
+    """On a cluster that studies share, a higher one goes first (docs/sharing.md). Shapes no
+    result."""
 
     @model_validator(mode="before")
     @classmethod
