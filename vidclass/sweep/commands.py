@@ -1,4 +1,4 @@
-"""What the verbs of ``vidclass sweep`` do; ``__main__`` only wires them to the command line."""
+"""What the verbs of ``vidclass sweep`` do; ``verbs`` wires them to the command line."""
 
 import os
 import signal
@@ -17,6 +17,7 @@ from vidclass.report.render import Rendered
 from vidclass.study import load_study
 from vidclass.sweep.load import LoadedStudy, load_study_file, packaged_studies
 from vidclass.sweep.lock import driver_of
+from vidclass.sweep.notify import Notice, notifying
 from vidclass.sweep.plan import plan_lines
 from vidclass.sweep.screen import Screen, duration, state_table
 from vidclass.sweep.spec import StudySpec
@@ -51,6 +52,7 @@ def run_command(
     dry_run: bool,
     plugins: tuple[str, ...],
     out: Path,
+    notify: str | None = None,
 ) -> int:
     """Run or continue a study, or show its plan; return the exit code."""
     if dry_run:
@@ -63,18 +65,28 @@ def run_command(
         for line in plan_lines(loaded, home()):
             screen.say(line)
         return 0
-    outcome = run_and_report(
-        study,
-        data=data,
-        profile=profile,
-        smoke=smoke,
-        overrides=overrides,
-        plugins=plugins,
-        out=out,
-    )
+    with notifying(notify, Path(study).stem, print) as notice:
+        outcome = run_and_report(
+            study,
+            data=data,
+            profile=profile,
+            smoke=smoke,
+            overrides=overrides,
+            plugins=plugins,
+            out=out,
+        )
+        _fill_in(notice, outcome)
     if outcome.interrupted:
         return EXIT_INTERRUPTED
     return 0 if outcome.reason == "complete" else EXIT_LIMIT
+
+
+def _fill_in(notice: Notice, outcome: "Outcome") -> None:
+    notice.study = outcome.name
+    notice.event = "paused" if outcome.interrupted else "ended"
+    notice.reason = "interrupted" if outcome.interrupted else outcome.reason
+    if outcome.rendered is not None:
+        notice.verdict, notice.report = outcome.rendered.verdict, str(outcome.rendered.html)
 
 
 def run_and_report(
@@ -189,13 +201,19 @@ def stop_command(study: str) -> None:
     Console().print(f"asked pid {driver['pid']} to stop; the run command continues the study")
 
 
-def logs_command(study: str, trial: str, *, follow: bool) -> None:
+def logs_command(study: str, trial: str | None, *, follow: bool) -> None:
     """Print the output of a trial.
 
     Raises:
-        UserError: when the study has no such trial.
+        UserError: when no trial is named, or the study has none of that name.
     """
     found = load_study(study)
+    if trial is None:
+        raise UserError(
+            "logs are of a trial; those of a submitted study are of its driver",
+            f"{study} without a trial",
+            "a trial such as t0001, or the cluster: --cluster FILE",
+        )
     path = found.folder / "logs" / f"{trial}.log"
     if trial not in found.state.trials:
         raise UserError("logs are of a trial of the study", trial, f"one of those in {path.parent}")
