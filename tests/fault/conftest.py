@@ -42,7 +42,7 @@ class Home:
 
     def command(self, *arguments: str) -> list[str]:
         words = [sys.executable, "-m", "vidclass.sweep", *arguments]
-        runs = arguments[0] not in ("status", "list", "logs", "stop")
+        runs = arguments[0] not in ("status", "list", "logs", "stop", "sync")
         return [*words, "--out", str(self.path.parent / "reports")] if runs else words
 
     def start(self, *arguments: str) -> subprocess.Popen[bytes]:

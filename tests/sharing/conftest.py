@@ -1,0 +1,98 @@
+"""Clusters of several nodes on this machine, for studies that share one or lose a part of it."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.fault.conftest import Home, made_data, new_home
+
+__all__ = ["Home", "made_data", "new_home"]
+
+NODES = Path(__file__).with_name("nodes.py")
+
+
+@dataclass
+class Nodes:
+    """A running cluster: its process, its address, and that of its job server."""
+
+    process: "subprocess.Popen[str]"
+    folder: Path
+    address: str
+    url: str
+
+    def tell(self, line: str) -> str:
+        """Have the cluster do something and return its answer."""
+        assert self.process.stdin is not None and self.process.stdout is not None
+        self.process.stdin.write(f"{line}\n")
+        self.process.stdin.flush()
+        return self.process.stdout.readline().split()[-1]
+
+    def add(self, cpus: int) -> int:
+        """Add a node and return the pid of its raylet."""
+        return int(self.tell(f"add {cpus}"))
+
+    def kill(self) -> None:
+        """End everything at once, as when the head's machine is lost."""
+        family = psutil.Process(self.process.pid).children(recursive=True)
+        for one in [*family, psutil.Process(self.process.pid)]:
+            try:
+                one.send_signal(signal.SIGKILL)
+            except psutil.NoSuchProcess:
+                continue
+        self.process.wait(timeout=60)
+
+
+@pytest.fixture
+def new_cluster() -> Iterator[Callable[..., Nodes]]:
+    """``new_cluster(home, head_cpus=0, jobs=False)`` starts a cluster whose nodes share a home."""
+    running: list[Nodes] = []
+
+    def start(home: Home, *, head_cpus: int = 0, jobs: bool = False) -> Nodes:
+        folder = Path(tempfile.mkdtemp(prefix="vc-n-", dir="/tmp"))
+        port = 0
+        if jobs:
+            with socket.socket() as free:
+                free.bind(("127.0.0.1", 0))
+                port = free.getsockname()[1]
+        process = subprocess.Popen(
+            [sys.executable, str(NODES), str(folder), str(head_cpus), str(port)],
+            env={**os.environ, "VIDCLASS_HOME": str(home.path)},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            start_new_session=True,
+        )
+        assert process.stdout is not None
+        while (line := process.stdout.readline()) and not line.startswith("address "):
+            pass
+        assert line, f"the cluster did not start: {process.poll()}"
+        nodes = Nodes(process, folder, line.split()[1], f"http://127.0.0.1:{port}")
+        running.append(nodes)
+        return nodes
+
+    yield start
+    for nodes in running:
+        if nodes.process.poll() is None:
+            nodes.kill()
+        shutil.rmtree(nodes.folder, ignore_errors=True)
+
+
+@pytest.fixture
+def joined(monkeypatch: pytest.MonkeyPatch) -> Callable[[Nodes], None]:
+    """``joined(nodes)`` has the studies that are started from now on join that cluster."""
+
+    def join(nodes: Nodes) -> None:
+        monkeypatch.setenv("RAY_ADDRESS", nodes.address)
+
+    return join
