@@ -1,18 +1,22 @@
 """The verbs of ``vidclass sweep`` on studies that were submitted to a cluster."""
 
 import time
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
 
 from vidclass.errors import UserError
 from vidclass.plugins import load_plugin
-from vidclass.sweep.jobs import Cluster, Job, connected
 from vidclass.sweep.load import load_study_file
 from vidclass.sweep.notify import check_url
 from vidclass.sweep.screen import duration
 from vidclass.sweep.submit import Submission
+
+if TYPE_CHECKING:
+    from vidclass.sweep.jobs import Cluster, Job
 
 __all__ = [
     "list_submitted",
@@ -52,7 +56,7 @@ def submit_command(
     words += ["--smoke"] * smoke
     submission = Submission(loaded.name, Path(loaded.source), tuple(words), plugins)
     console = Console(highlight=False, soft_wrap=True)
-    with connected(cluster, address) as there:
+    with _connected(cluster, address) as there:
         job = there.submit(submission, notify=notify)
         where = f"--cluster {cluster}" if cluster else f"--address {address}"
         console.print(f"submitted {job.study} as {job.job}")
@@ -64,7 +68,7 @@ def submit_command(
 def list_submitted(cluster: Path | None, address: str | None) -> int:
     """Print the studies that were submitted to a cluster."""
     table = Table("study", "state", "submitted", "took", "exit code")
-    with connected(cluster, address) as there:
+    with _connected(cluster, address) as there:
         for job in there.jobs():
             when = time.strftime("%Y-%m-%d %H:%M", time.localtime(job.started_s))
             code = "" if job.ended_s is None else str(job.code)
@@ -76,7 +80,7 @@ def list_submitted(cluster: Path | None, address: str | None) -> int:
 def status_of_submitted(study: str, cluster: Path | None, address: str | None) -> int:
     """Print how a submitted study is and the last that it said; return its exit code."""
     console = Console(highlight=False, soft_wrap=True)
-    with connected(cluster, address) as there:
+    with _connected(cluster, address) as there:
         job = there.newest(study)
         for line in there.log(job.job).splitlines()[-LAST_LINES:]:
             print(line)
@@ -97,7 +101,7 @@ def logs_of_submitted(
             trial,
             f"on the head: vidclass sweep logs {study} {trial}",
         )
-    with connected(cluster, address) as there:
+    with _connected(cluster, address) as there:
         job = there.newest(study)
         if follow:
             return there.follow(job.job).code
@@ -112,7 +116,7 @@ def stop_submitted(study: str, cluster: Path | None, address: str | None) -> int
         UserError: when it neither waits nor runs.
     """
     console = Console(highlight=False, soft_wrap=True)
-    with connected(cluster, address) as there:
+    with _connected(cluster, address) as there:
         job = there.newest(study)
         if job.ended_s is not None:
             raise UserError(
@@ -122,24 +126,30 @@ def stop_submitted(study: str, cluster: Path | None, address: str | None) -> int
     return 0
 
 
-def _stopped(there: Cluster, job: Job) -> Job:
+def _connected(cluster: Path | None, address: str | None) -> "AbstractContextManager[Cluster]":
+    from vidclass.sweep.jobs import connected  # brings Ray, which mistakes need not wait for
+
+    return connected(cluster, address)
+
+
+def _stopped(there: "Cluster", job: "Job") -> "Job":
     ended = there.stop(job.job)
     if ended.ended_s is None:
         raise UserError("a stopped study ends", f"{job.study} is {ended.status}", "look at its log")
     return ended
 
 
-def _told(job: Job, console: Console) -> int:
+def _told(job: "Job", console: Console) -> int:
     console.print(f"{job.study} {_how(job)} ({job.job}), exit code {job.code}")
     return job.code
 
 
-def _how(job: Job) -> str:
+def _how(job: "Job") -> str:
     if job.ended_s is None:
         return f"is {job.status.lower()} since {duration(_seconds(job))}"
     words = {0: "is complete", 3: "ended at a limit of its budget", 130: "was stopped"}
     return f"{words.get(job.code, 'failed')} after {duration(_seconds(job))}"
 
 
-def _seconds(job: Job) -> float:
+def _seconds(job: "Job") -> float:
     return (job.ended_s or time.time()) - job.started_s
