@@ -1,6 +1,7 @@
 """Studies submitted to a cluster through Ray Jobs: sent, listed, followed and stopped from afar."""
 
 import asyncio
+import logging
 import os
 import re
 import shlex
@@ -68,6 +69,8 @@ class Cluster:
 
     def __init__(self, url: str) -> None:
         self.url = url
+        for name in ("dashboard_sdk", "job.sdk"):
+            logging.getLogger(f"ray.dashboard.modules.{name}").setLevel(logging.WARNING)
         try:
             self._client = JobSubmissionClient(url)
             self._client.list_jobs()

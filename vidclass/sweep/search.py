@@ -26,15 +26,10 @@ from vidclass.sweep.nodes import code_hash
 
 __all__ = ["EngineScheduler", "EngineSearcher", "node_lost", "registered"]
 
-NODE_SIGNS = (
-    "node was terminated",
-    "NodeDiedError",
-    "node is dead",
-    "node was preempted",
-    "drained",
-)
-"""What Ray writes of a trial whose node went away, with or without notice."""
-LOST_CONTACT = ("ActorUnavailableError", "Socket closed", "actor died unexpectedly")
+NODE_SIGNS = ("its node has died", "node was", "NodeDiedError", "node is dead")
+"""What Ray writes of a process whose node died or was taken back ("the actor's node was ...")."""
+LOST_CONTACT = ("ActorUnavailableError", "Socket closed")
+"""What it writes before it knows."""
 NODE_PATIENCE_S = 10.0
 NODE_POLL_S = 0.2
 
