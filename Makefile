@@ -25,7 +25,7 @@ SIDE_BY_SIDE = -n $(TEST_WORKERS) --dist loadfile
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help study smoke test check lint test-slow test-fault test-cluster bench wheel constraints clean-env \
+.PHONY: help study smoke test check lint test-slow test-fault test-browser test-cluster bench wheel constraints clean-env \
         python-version
 
 help:  ## this list
@@ -74,6 +74,9 @@ test-slow: $(VENV)/.installed-dev  ## the tests that take tens of seconds each
 
 test-fault: $(VENV)/.installed-dev  ## the tests that kill drivers and trials in mid-study
 	@echo "== pytest, fault tier" && $(TEST_ENV) $(BIN)/python -m pytest -m fault $(PYTEST_ARGS)
+
+test-browser: $(VENV)/.installed-dev  ## reports and MLflow's pages in a real browser (Debian's chromium)
+	@echo "== pytest, browser tier" && $(TEST_ENV) $(BIN)/python -m pytest -m browser $(PYTEST_ARGS)
 
 test-cluster: $(VENV)/.installed-dev  ## clusters on namespaced hosts (root; sshd and rsync installed)
 	@echo "== pytest, cluster tier" && $(TEST_ENV) $(BIN)/python -m pytest -m cluster $(PYTEST_ARGS)
