@@ -58,6 +58,23 @@ def test_failures_are_counted_by_arm_and_without_paths(one_split: Reported) -> N
     assert "early 1 collapsed of 6; slow 1 failed of 6" in light.reason
 
 
+def test_an_arm_that_is_at_chance_by_design_may_collapse(one_split: Reported) -> None:
+    """One frame of moving_shapes carries no label, so an arm without order has to collapse."""
+    tables = one_split.tables
+    trials = tables.trials.copy()
+    trials.loc[(trials["arm"] == "single") & (trials["kind"] == "search"), "status"] = "collapsed"
+    assert tables.spec.data.source == "moving_shapes"
+    light = told(replace(tables, trials=trials))["Failed and collapsed trials"]
+    assert light.colour == "amber"
+    assert "single collapsed as they must" in light.reason
+    trials["status"] = trials["status"].where(trials["arm"] == "single", "completed")
+    assert told(replace(tables, trials=trials))["Failed and collapsed trials"].colour == "green"
+
+    data = tables.spec.data.model_copy(update={"source": "own_videos"})
+    own = replace(tables, trials=trials, spec=tables.spec.model_copy(update={"data": data}))
+    assert told(own)["Failed and collapsed trials"].colour == "red"
+
+
 def test_quarantine_above_the_limit_is_red(one_split: Reported) -> None:
     tables = one_split.tables
     assert told(tables)["Quarantined videos"].colour == "amber"

@@ -160,19 +160,32 @@ def _quarantined(tables: StudyTables) -> Light:
 def _failures(tables: StudyTables) -> Light:
     name = "Failed and collapsed trials"
     costs = arm_costs(tables)
-    told, worst = [], 0.0
+    told, expected, worst = [], [], 0.0
     for arm, row in costs.iterrows():
-        bad = [
-            f"{int(row[kind])} {kind}" for kind in ("collapsed", "diverged", "failed") if row[kind]
-        ]
+        by_design = _at_chance_by_design(tables, str(arm))
+        if by_design and row["collapsed"]:
+            expected.append(str(arm))
+        kinds = ("diverged", "failed") if by_design else ("collapsed", "diverged", "failed")
+        bad = [f"{int(row[kind])} {kind}" for kind in kinds if row[kind]]
         if bad:
             told.append(f"{arm} {joined(bad)} of {int(row['searched'])}")
-            lost = float(row["collapsed"] + row["diverged"] + row["failed"])
+            lost = sum(float(row[kind]) for kind in kinds)
             worst = max(worst, lost / max(float(row["searched"]), 1.0))
+    reason = f"search trials: {'; '.join(told)}" if told else ""
+    if expected:
+        reason += "; " if reason else ""
+        reason += f"{joined(expected)} collapsed as they must: one frame of this data tells nothing"
     if not told:
-        return Light(name, "green", "no search trial failed, diverged or collapsed", "trials")
+        reason = reason or "no search trial failed, diverged or collapsed"
+        return Light(name, "green", reason, "trials")
     colour: Colour = "red" if worst > MOSTLY_COLLAPSED else "amber"
-    return Light(name, colour, f"search trials: {'; '.join(told)}", "trials")
+    return Light(name, colour, reason, "trials")
+
+
+def _at_chance_by_design(tables: StudyTables, arm: str) -> bool:
+    """Say whether an arm can't beat chance: the order of frames is all that made videos tell."""
+    facts = tables.models.get(arm)
+    return facts is not None and not facts.uses_order and is_made(tables.spec.data.source)
 
 
 def _equal_budget(tables: StudyTables) -> Light:
