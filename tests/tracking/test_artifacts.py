@@ -9,6 +9,8 @@ import pytest
 from PIL import Image
 
 from tests.tracking.make_ledger import CLASSES, NUM_TEST, make_study
+from vidclass.sweep.leak_controls import LEAK_CONTROL
+from vidclass.sweep.policy import DEPLOY_FOLD, FEWER_VIDEOS, search_kind
 from vidclass.sweep.state import State, replay
 from vidclass.tracking.artifacts import floor_files, trial_files
 from vidclass.tracking.results import learning_rate_rounds
@@ -53,6 +55,16 @@ def test_every_key_of_the_schema_has_description_unit_and_rule_for_null() -> Non
         assert all(key[part] for part in ("description", "unit", "nullWhen")), name
         may_be_null = "null" in key.get("type", ())
         assert may_be_null == (key["nullWhen"] != "never"), name
+
+
+@pytest.mark.parametrize("kind", ["rerun", FEWER_VIDEOS, LEAK_CONTROL, search_kind(DEPLOY_FOLD)])
+def test_a_trial_of_every_kind_holds_to_the_schema(
+    state: State, folder: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(state.trials["t0002"], "kind", kind)
+    results = read(made(state, folder, "t0002")["results.json"])
+    jsonschema.Draft202012Validator(SCHEMA).validate(results)
+    assert results["kind"] == kind
 
 
 @pytest.mark.parametrize(("trial", "scored"), [("t0002", False), ("t0010", True), ("t0012", True)])

@@ -49,6 +49,7 @@ class Replay:
         self.runs: dict[str, str] = {}
         self._client: Any = None
         self._sent_params: dict[str, set[str]] = {}
+        self._sent_tags: dict[str, dict[str, str]] = {}
         self._sent_status: dict[str, str] = {}
         self._with_inputs: set[str] = set()
 
@@ -65,7 +66,8 @@ class Replay:
         self.runs = {}
         for run in _pages(client, self.experiment, wanted):
             self.runs[run.data.tags["vidclass.run"]] = run.info.run_id
-        self._sent_params, self._sent_status, self._with_inputs = {}, {}, set()
+        self._sent_params, self._sent_tags, self._sent_status = {}, {}, {}
+        self._with_inputs = set()
         self._client = client
 
     def disconnect(self) -> None:
@@ -150,10 +152,14 @@ class Replay:
         for start in range(0, len(params), _MOST_PARAMS):
             self._client.log_batch(run, params=params[start : start + _MOST_PARAMS])
         sent |= new.keys()
-        tags = [RunTag(name, value) for name, value in wanted.tags.items()]
+        # A tag costs a store as much as a metric, and those of a run hardly ever change.
+        known = self._sent_tags.get(wanted.key, {})
+        changed = {name: value for name, value in wanted.tags.items() if known.get(name) != value}
+        tags = [RunTag(name, value) for name, value in changed.items()]
         for chunk in _chunks(wanted.points):
             points = [Metric(p.name, p.value, p.ms, p.step) for p in chunk]
             self._client.log_batch(run, metrics=points, tags=tags)
+        self._sent_tags[wanted.key] = dict(wanted.tags)
 
     def _log_input(self, run: str, key: str) -> None:
         """Tell which data the run saw: what is in the files, and how they are divided."""
