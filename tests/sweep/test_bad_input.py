@@ -118,6 +118,8 @@ def write_audio(path: Path) -> None:
         (["smoke", "--set", "arms.0.fixed.width=wide"], "width"),
         (["smoke", "--set", "arms.0.search.lr.low=9"], "low must be below high"),
         (["smoke", "--set", "train.epsilon=0.5"], "epsilon"),
+        (["smoke", "--set", "train.lr=fast"], "lr"),
+        (["smoke", "--set", "arms.0.fixed.lr=0.001"], "lr is both"),
         (["smoke", "--set", "primary.metric=acuracy"], "primary.metric"),
         (["smoke", "--set", "comparisons=vs_control"], "vs_control needs `control`"),
         (["smoke", "--set", "data.window.span_s=0"], "data.window.span_s"),
@@ -134,6 +136,12 @@ def test_a_mistake_on_the_command_line_is_told_before_anything_starts(
 ) -> None:
     assert told in refused(*arguments)
     assert not list(home.iterdir())
+
+
+def test_a_training_field_that_there_is_not_is_told_once(refused: Refused) -> None:
+    told = refused("smoke", "--set", "train.momentm=0.9")
+    assert told.count("error: ") == 1
+    assert "did you mean momentum?" in told
 
 
 def test_all_mistakes_of_a_file_are_told_with_their_lines(refused: Refused, tmp_path: Path) -> None:

@@ -252,10 +252,27 @@ def _cross_checks(
             f"{spec.data.preset} ({where})",
             f"one of {', '.join(PRESETS)}",
         )
-    for key in spec.train:
-        yield from _field_known(key, list(TrainConfig.model_fields), ("train", key), lines, source)
+    mistakes = list(_train_checks(spec, lines, source))
+    yield from mistakes
+    if mistakes:  # told once, not again with every arm that takes them
+        spec = spec.model_copy(update={"train": {}})
     for number, arm in enumerate(spec.arms):
         yield from _arm_checks(spec, arm, number, lines, source)
+
+
+def _train_checks(
+    spec: StudySpec, lines: dict[tuple[Any, ...], int], source: str
+) -> Iterator[UserError]:
+    """Check each field of `train` by itself: a search of the same must not hide a mistake."""
+    known = list(TrainConfig.model_fields)
+    for key in spec.train:
+        yield from _field_known(key, known, ("train", key), lines, source)
+    given = {key: value for key, value in spec.train.items() if key in known}
+    try:
+        TrainConfig.model_validate(given | {"epochs": spec.budget.epochs})
+    except ValidationError as error:
+        within = {at[1:]: line for at, line in lines.items() if at[:1] == ("train",)}
+        yield from told(error, within, source, fields_only=True)
 
 
 def _arm_checks(
@@ -275,6 +292,14 @@ def _arm_checks(
         for key in keys
         for mistake in _field_known(key, known, (*at, part, key), lines, source)
     ]
+    for key in sorted(set(arm.fixed) & set(arm.search)):
+        mistakes.append(
+            UserError(
+                "a field of an arm is fixed or searched",
+                f"{key} is both ({line_of(lines, (*at, 'search', key), source)})",
+                f"take {key} out of `fixed` or out of `search`",
+            )
+        )
     for key in sorted(set(arm.start) - set(arm.search)):
         mistakes.append(
             UserError(

@@ -14,10 +14,19 @@ __all__ = ["line_numbers", "line_of", "told"]
 
 
 def told(
-    error: ValidationError, lines: dict[tuple[Any, ...], int], source: str
+    error: ValidationError,
+    lines: dict[tuple[Any, ...], int],
+    source: str,
+    *,
+    fields_only: bool = False,
 ) -> Iterable[UserError]:
-    """Yield each mistake that pydantic found, with the line of its field."""
+    """Yield each mistake that pydantic found, with the line of its field.
+
+    With ``fields_only`` those that lie in several fields together are left out.
+    """
     for item in error.errors():
+        if fields_only and not item["loc"]:
+            continue
         at = tuple(part for part in item["loc"] if part not in ("range", "choice"))
         where = line_of(lines, at, source)
         cause = item.get("ctx", {}).get("error")
