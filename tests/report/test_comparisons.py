@@ -13,7 +13,6 @@ from vidclass.report.comparisons import (
     compare,
     compare_family,
     compare_with_floor,
-    discordance,
     holm,
     resolvable_difference,
     smallest_attainable_p,
@@ -212,10 +211,6 @@ def test_resolvable_difference_shrinks_with_groups_and_is_1_where_no_p_suffices(
     assert resolvable_difference(20, 0.2, num_comparisons=10) > resolvable_difference(20, 0.2)
     single = resolvable_difference(20, 0.2, videos_per_group=6, correlation=0.0)
     assert single < resolvable_difference(20, 0.2, videos_per_group=6, correlation=1.0)
-
-
-def test_discordance_counts_videos_that_one_arm_alone_gets_right() -> None:
-    assert discordance(arm([1, 1, 0, 0]), arm([1, 0, 1, 0], name="b")) == 0.5
 
 
 def made(a: str, b: str, points: float, half: float, p: float = 0.01) -> Comparison:

@@ -44,7 +44,7 @@ def test_agrees_with_scikit_learn(case):
     assert metrics.log_loss(label_N, prob_NK) == pytest.approx(
         reference.log_loss(label_N, prob_NK, labels=range(5))
     )
-    assert metrics.auc(label_N, prob_NK) == pytest.approx(np.mean(areas))
+    assert metrics.auc_spread(label_N, prob_NK).value == pytest.approx(np.mean(areas))
     np.testing.assert_array_equal(
         metrics.confusion(label_N, predicted_N, 5),
         reference.confusion_matrix(label_N, predicted_N, labels=range(5)),
@@ -86,7 +86,7 @@ def test_log_loss_of_a_sure_mistake_is_finite():
 
 
 def test_auc_of_a_single_class_is_undefined():
-    assert np.isnan(metrics.auc(np.zeros(4, dtype=np.int64), np.full((4, 2), 0.5)))
+    assert np.isnan(metrics.auc_spread(np.zeros(4, dtype=np.int64), np.full((4, 2), 0.5)).value)
 
 
 def constant(label_N):

@@ -49,7 +49,6 @@ __all__ = [
     "compare",
     "compare_family",
     "compare_with_floor",
-    "discordance",
     "holm",
     "resolvable_difference",
     "smallest_attainable_p",
@@ -293,16 +292,6 @@ def value_of_time(
 def smallest_attainable_p(num_groups: int) -> float:
     """Return the smallest two-sided p that signs of ``num_groups`` groups can give: 2^(1-G)."""
     return 2.0 ** (1 - max(num_groups, 1))
-
-
-def discordance(a: ArmRuns, b: ArmRuns) -> float:
-    """Return the share of videos on which exactly one of two arms is right, mean over seeds.
-
-    From validation predictions it tells `resolvable_difference` before any final is scored.
-    """
-    a, b = _shared(a, b)
-    num_seeds = min(a.num_seeds, b.num_seeds)
-    return float(np.mean(a.right_SN()[:num_seeds] != b.right_SN()[:num_seeds]))
 
 
 def resolvable_difference(

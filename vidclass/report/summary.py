@@ -194,11 +194,15 @@ def _scores_lead(tables: StudyTables, scores: Scores) -> str:
     return told + (f" ({scores.best_floor.replace('_', ' ')})." if scores.best_floor else ".")
 
 
-def _confusion_lead(tables: StudyTables, champion: str) -> str:
+def _introduced(tables: StudyTables, champion: str) -> str:
     chosen = tables.state.champion is not None
     how = "the champion, chosen on validation" if chosen else "the best arm so far"
+    return f"{champion} is {how}."
+
+
+def _confusion_lead(tables: StudyTables, champion: str) -> str:
     return (
-        f"{champion} is {how}. Shares of each label's answers in per cent, all seeds "
+        f"{_introduced(tables, champion)} Shares of each label's answers in per cent, all seeds "
         f"{'and folds ' if tables.num_folds > 1 else ''}together."
     )
 
@@ -211,11 +215,9 @@ def _class_table(tables: StudyTables, champion: str) -> Table:
 
 
 def _classes_lead(tables: StudyTables, champion: str) -> str:
-    chosen = tables.state.champion is not None
-    how = "the champion, chosen on validation" if chosen else "the best arm so far"
     return (
-        f"{champion} is {how}. Each class is a question of its own; from which probability on it "
-        "is said to hold was chosen on validation, for each class and training."
+        f"{_introduced(tables, champion)} Each class is a question of its own; from which "
+        "probability on it is said to hold was chosen on validation, for each class and training."
     )
 
 

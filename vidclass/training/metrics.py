@@ -15,7 +15,6 @@ __all__ = [
     "SMALLEST_PROBABILITY",
     "Spread",
     "accuracy",
-    "auc",
     "auc_of_class",
     "auc_spread",
     "confusion",
@@ -116,14 +115,6 @@ def macro_recall_spread(label_N: Int64, predicted_N: Int64, num_classes: int) ->
     chance = 1.0 / num_present
     variance = (chance * (1 - chance) / support_K[present]).sum() / num_present**2
     return Spread(recall, chance, float(np.sqrt(variance)))
-
-
-def auc(label_N: Int64, prob_NK: Float) -> float:
-    """Return the mean one-against-rest area under the ROC curve, ties counted half.
-
-    NaN when the labels hold a single class.
-    """
-    return auc_spread(label_N, prob_NK).value
 
 
 def auc_spread(label_N: Int64, prob_NK: Float) -> Spread:
