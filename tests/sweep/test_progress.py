@@ -1,6 +1,7 @@
 """The figures of the screen."""
 
 import io
+import threading
 from pathlib import Path
 
 import pytest
@@ -81,3 +82,28 @@ def test_the_table_names_every_arm(tmp_path: Path) -> None:
     table = state_table("simulated", engine.state, engine.spec, 2)
     Console(file=text, force_terminal=True, width=120).print(table)
     assert "single" in text.getvalue() and "slow" in text.getvalue()
+
+
+def test_the_table_of_a_terminal_follows_a_study_that_goes_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The screen's thread counts while the driver's changes what is counted."""
+    text = io.StringIO()
+    screen = Screen(Console(file=text, force_terminal=True, width=120))
+    simulation = Simulation(study(), tmp_path)
+    engine = simulation.open()
+    stop = threading.Event()
+
+    def look() -> None:
+        while not stop.is_set():
+            screen._view()
+
+    with screen.showing(engine):
+        looking = threading.Thread(target=look)
+        looking.start()
+        simulation.run(engine)
+        stop.set()
+        looking.join()
+    engine.close()
+    assert "20 of 20 trainings done" in text.getvalue()
+    assert capsys.readouterr().err == "", "a thread's error would be told there"

@@ -5,6 +5,7 @@ of them (``on_message``, ``on_failure``). Whatever it answers follows from the l
 """
 
 import shutil
+import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,17 @@ __all__ = ["Engine", "Job", "job_data"]
 
 NOT_THE_END = frozenset({"failed", "lost", "out_of_memory"})
 """Statuses after which a further attempt may go on from the trial's last checkpoint."""
+SAME_IN_ALL_ATTEMPTS = (
+    "trial",
+    "kind",
+    "arm",
+    "fold",
+    "seed",
+    "number",
+    "params",
+    "parent",
+    "variant",
+)
 
 Job = dict[str, Any]
 """What travels to a trial: plain data only, every path relative to home."""
@@ -61,6 +73,8 @@ class Engine:
     ledger: Ledger = field(init=False)
     error: BaseException | None = field(init=False, default=None)
     finished: str = field(init=False, default="")
+    changing: threading.Lock = field(init=False, default_factory=threading.Lock)
+    """Held while the state changes, and by the screen's thread while it counts."""
 
     def __post_init__(self) -> None:
         """Read the ledger and open it for writing."""
@@ -75,7 +89,9 @@ class Engine:
 
     def append(self, event: str, **fields: Any) -> None:
         """Write an event and fold it into the state: the one way in which a study changes."""
-        apply(self.state, self.ledger.append(event, **fields))
+        written = self.ledger.append(event, **fields)
+        with self.changing:
+            apply(self.state, written)
 
     # -- what an adapter asks ---------------------------------------------------------------
 
@@ -202,17 +218,9 @@ class Engine:
             config = {**config, "train": _half_batch(config["train"])}
         self.append(
             "trial_proposed",
-            trial=trial.trial,
-            kind=trial.kind,
-            arm=trial.arm,
-            fold=trial.fold,
-            seed=trial.seed,
-            number=trial.number,
-            params=trial.params,
+            **{name: getattr(trial, name) for name in SAME_IN_ALL_ATTEMPTS},
             config=config,
-            parent=trial.parent,
             epochs=trial.epochs_planned,
-            variant=trial.variant,
             attempt=trial.attempt + 1,
             resume_from=None if decision.halve_batch else self._newest_checkpoint(trial),
             source="retry",

@@ -21,7 +21,7 @@ from vidclass.sweep.state import State
 
 __all__ = ["Screen", "duration", "state_table"]
 
-_TERMINAL_REFRESH_S = 0.5
+_TERMINAL_REFRESH_S = 1.0
 _LINES_REFRESH_S = 15.0
 
 
@@ -50,6 +50,7 @@ class Screen:
         self._engine: Engine | None = None
         self._data: Progress | None = None
         self._said = ("", 0.0)
+        self._counted: tuple[int, Overview] | None = None
 
     def say(self, line: str) -> None:
         """Print one line that stays."""
@@ -71,7 +72,7 @@ class Screen:
         ended = threading.Event()
         if self.console.is_terminal:
             with Live(
-                get_renderable=self._table,
+                get_renderable=self._view,
                 console=self.console,
                 refresh_per_second=1 / _TERMINAL_REFRESH_S,
                 redirect_stdout=False,
@@ -87,19 +88,26 @@ class Screen:
             ended.set()
             thread.join()
             if engine.state.data:
-                self.say(_line(_seen(engine.state, engine.spec, self.slots), engine.spec))
+                self.say(_line(self._overview(engine), engine.spec))
 
     def _lines(self, ended: threading.Event) -> None:
         while not ended.wait(_LINES_REFRESH_S):
             if self._engine is not None and self._engine.state.data:
-                seen = _seen(self._engine.state, self._engine.spec, self.slots)
-                self.say(_line(seen, self._engine.spec))
+                self.say(_line(self._overview(self._engine), self._engine.spec))
 
-    def _table(self) -> Group | Text:
+    def _view(self) -> Group | Text:
         engine = self._engine
         if engine is None or not engine.state.data:
             return _data_view(self._data) if self._data else Text("starting ...")
-        return state_table(engine.name, engine.state, engine.spec, self.slots)
+        return _table(engine.name, self._overview(engine), engine.spec)
+
+    def _overview(self, engine: Engine) -> Overview:
+        """Count anew where something has happened since: a large study takes a while to count."""
+        with engine.changing:
+            events = engine.state.num_events
+            if self._counted is None or self._counted[0] != events:
+                self._counted = events, _seen(engine.state, engine.spec, self.slots)
+            return self._counted[1]
 
 
 def _seen(state: State, spec: StudySpec, slots: int) -> Overview:
@@ -117,7 +125,10 @@ def _uses_order(model: str) -> bool:
 
 def state_table(name: str, state: State, spec: StudySpec, slots: int) -> Group:
     """Return the table of arms and the line of totals."""
-    seen = _seen(state, spec, slots)
+    return _table(name, _seen(state, spec, slots), spec)
+
+
+def _table(name: str, seen: Overview, spec: StudySpec) -> Group:
     table = Table(title=f"{name}   stage: {seen.stage}", title_justify="left")
     for column in ("arm", "running", "stopped early", "done", "of", "failed", "best validation"):
         table.add_column(column, justify="left" if column == "arm" else "right")
