@@ -5,7 +5,8 @@ import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from vidclass.study import BestModel, Study, load_study, run_study
+    from vidclass.study import BestModel, Study, load_study
+    from vidclass.sweep.commands import run_study
 
 __all__ = ["BestModel", "Study", "__version__", "load_study", "run_study"]
 
@@ -22,5 +23,6 @@ os.environ.setdefault(
 def __getattr__(name: str) -> Any:
     """Import the Python API when it is first used: it brings torch, which takes seconds."""
     if name in __all__:
-        return getattr(importlib.import_module("vidclass.study"), name)
+        module = "vidclass.sweep.commands" if name == "run_study" else "vidclass.study"
+        return getattr(importlib.import_module(module), name)
     raise AttributeError(f"module 'vidclass' has no attribute {name!r}")

@@ -9,7 +9,18 @@ from pathlib import Path
 
 from vidclass.errors import UserError
 
-__all__ = ["check_space", "disk_errors_for_users", "is_full_disk", "no_space"]
+__all__ = [
+    "FULL_DISK_ERRORS",
+    "check_space",
+    "disk_errors_for_users",
+    "has_no_room",
+    "is_full_disk",
+    "no_space",
+]
+
+FULL_DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT)
+"""The disk is full, or the user's share of it."""
+LEAST_ROOM_BYTES = 2**20
 
 
 def no_space(what: str, folder: Path, received: str, *, or_else: str = "") -> UserError:
@@ -44,7 +55,12 @@ def check_space(what: str, folder: Path, needed_bytes: float, *, or_else: str = 
 
 def is_full_disk(error: OSError) -> bool:
     """Say whether an error means that the disk, or the user's share of it, is full."""
-    return error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return error.errno in FULL_DISK_ERRORS
+
+
+def has_no_room(folder: Path) -> bool:
+    """Say whether the disk of ``folder`` is as good as full, where an error does not tell why."""
+    return shutil.disk_usage(folder).free < LEAST_ROOM_BYTES
 
 
 @contextmanager

@@ -1,11 +1,10 @@
-"""Studies from Python: run one, read its tables, use its best model on a video.
+"""Studies from Python: read their tables, use their best model on a video.
 
 >>> import vidclass
 >>> study = vidclass.load_study("fusion_study")  # doctest: +SKIP
 >>> study.best_model().predict("some.mp4")  # doctest: +SKIP
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,7 +28,7 @@ from vidclass.training.checkpoints import CheckpointFolder
 from vidclass.training.evaluate import evaluate
 from vidclass.training.scoring import decisions
 
-__all__ = ["BestModel", "Study", "load_study", "run_study"]
+__all__ = ["BestModel", "Study", "load_study"]
 
 
 def load_study(name: str) -> "Study":
@@ -47,43 +46,6 @@ def load_study(name: str) -> "Study":
             f"one of: {', '.join(there)}" if there else "run one: python -m vidclass.sweep smoke",
         )
     return Study(name, folder)
-
-
-def run_study(
-    study: str,
-    *,
-    data: str | None = None,
-    profile: str | None = None,
-    smoke: bool = False,
-    overrides: Sequence[str] = (),
-    plugins: Sequence[str] = (),
-) -> "Study":
-    """Run (or continue) a study as ``python -m vidclass.sweep`` does, and return it.
-
-    Args:
-        study: a study file, or the name of one.
-        data: folder of videos that replaces the file's.
-        profile: ``laptop`` or ``full``.
-        smoke: the whole path in about a minute.
-        overrides: ``a.b=c`` each.
-        plugins: Python files or modules with own models.
-
-    Raises:
-        UserError: for every mistake that the user can mend.
-    """
-    from vidclass.sweep.commands import run_and_report  # needs Ray, which reading a study does not
-
-    return load_study(
-        run_and_report(
-            study,
-            data=data,
-            profile=profile,
-            smoke=smoke,
-            overrides=tuple(overrides),
-            plugins=tuple(plugins),
-            out=None,
-        ).name
-    )
 
 
 @dataclass(frozen=True)
@@ -130,9 +92,14 @@ class Study:
         the champion, chosen on validation) whose validation score is best.
 
         Raises:
-            UserError: when the study has not trained such a model yet.
+            UserError: when the study has no such arm, or has not trained such a model yet.
         """
         state = self.state
+        known = [each["name"] for each in state.spec.get("arms", ())]
+        if arm is not None and arm not in known:
+            raise UserError(
+                f"a model is of an arm of {self.name}", arm, f"one of: {', '.join(known)}"
+            )
         wanted = arm or (state.champion or {}).get("arm")
         trained = [t for t in state.trials.values() if t.arm == wanted and t.ended_well]
         candidates = [t for t in trained if t.kind == "deploy"] or [

@@ -1,9 +1,11 @@
 """What the verbs of ``vidclass sweep`` do; ``verbs`` wires them to the command line."""
 
 import os
+import shlex
 import signal
 import socket
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,18 +15,17 @@ from rich.table import Table
 from vidclass.errors import UserError
 from vidclass.home import home, studies_folder
 from vidclass.plugins import load_plugin
-from vidclass.report.render import Rendered
-from vidclass.study import load_study
+from vidclass.study import Study, load_study
 from vidclass.sweep.load import LoadedStudy, load_study_file, packaged_studies
 from vidclass.sweep.lock import driver_of
 from vidclass.sweep.notify import Notice, notifying
-from vidclass.sweep.plan import plan_lines
 from vidclass.sweep.screen import Screen, duration, state_table
 from vidclass.sweep.spec import StudySpec
 from vidclass.sweep.state import replay
 from vidclass.tracking.store import ui_command
 
 if TYPE_CHECKING:
+    from vidclass.report.render import Rendered
     from vidclass.sweep.runner import Outcome
 
 __all__ = [
@@ -32,12 +33,14 @@ __all__ = [
     "logs_command",
     "run_and_report",
     "run_command",
+    "run_study",
     "status_command",
     "stop_command",
     "sync_command",
 ]
 
 EXIT_INTERRUPTED = 130
+INTERRUPTED = "interrupted: nothing that was reported is lost. To go on, run the same again."
 EXIT_LIMIT = 3
 """The study ended at a limit of its budget: there is a report, but not all that was planned."""
 
@@ -56,6 +59,8 @@ def run_command(
 ) -> int:
     """Run or continue a study, or show its plan; return the exit code."""
     if dry_run:
+        from vidclass.sweep.plan import plan_lines  # brings SciPy, which `status` needs not
+
         for plugin in plugins:
             load_plugin(plugin)
         loaded = load_study_file(
@@ -65,17 +70,21 @@ def run_command(
         for line in plan_lines(loaded, home()):
             screen.say(line)
         return 0
-    with notifying(notify, Path(study).stem, print) as notice:
-        outcome = run_and_report(
-            study,
-            data=data,
-            profile=profile,
-            smoke=smoke,
-            overrides=overrides,
-            plugins=plugins,
-            out=out,
-        )
-        _fill_in(notice, outcome)
+    try:
+        with notifying(notify, Path(study).stem, print) as notice:
+            outcome = run_and_report(
+                study,
+                data=data,
+                profile=profile,
+                smoke=smoke,
+                overrides=overrides,
+                plugins=plugins,
+                out=out,
+            )
+            _fill_in(notice, outcome)
+    except KeyboardInterrupt:  # before the study had its ledger
+        Screen().say(INTERRUPTED)
+        return EXIT_INTERRUPTED
     if outcome.interrupted:
         return EXIT_INTERRUPTED
     return 0 if outcome.reason == "complete" else EXIT_LIMIT
@@ -122,14 +131,48 @@ def run_and_report(
     copy = out / loaded.name if out is not None else None
     outcome = run(loaded, home(), screen, plugins=plugins, out=copy)
     if outcome.rendered is None:
-        screen.say("interrupted: nothing that was reported is lost. To go on, run the same again.")
+        screen.say(INTERRUPTED)
     else:
         _closing_lines(screen, loaded, outcome, outcome.rendered)
     return outcome
 
 
+def run_study(
+    study: str,
+    *,
+    data: str | None = None,
+    profile: str | None = None,
+    smoke: bool = False,
+    overrides: Sequence[str] = (),
+    plugins: Sequence[str] = (),
+) -> Study:
+    """Run (or continue) a study as ``python -m vidclass.sweep`` does, and return it.
+
+    Args:
+        study: a study file, or the name of one.
+        data: folder of videos that replaces the file's.
+        profile: ``laptop`` or ``full``.
+        smoke: the whole path in about a minute.
+        overrides: ``a.b=c`` each.
+        plugins: Python files or modules with own models.
+
+    Raises:
+        UserError: for every mistake that the user can mend.
+    """
+    outcome = run_and_report(
+        study,
+        data=data,
+        profile=profile,
+        smoke=smoke,
+        overrides=tuple(overrides),
+        plugins=tuple(plugins),
+        out=None,
+    )
+    return load_study(outcome.name)
+
+
 def _closing_lines(
-    screen: Screen, loaded: LoadedStudy, outcome: "Outcome", rendered: Rendered
+    screen: Screen, loaded: LoadedStudy, outcome: "Outcome", rendered: "Rendered"
 ) -> None:
     state = replay(outcome.folder / "ledger.jsonl")
     screen.say("")
@@ -142,7 +185,9 @@ def _closing_lines(
     parts += [f"report {duration(outcome.report_s)}"]
     screen.say(f"time     {duration(state.seconds + outcome.report_s)}: {', '.join(parts)}")
     screen.say(f"report   {rendered.html}")
-    screen.say(f"runs     {' '.join(ui_command(home()))}   (or: vidclass ui)")
+    screen.say(f"runs     {shlex.join(ui_command(home()))}   (or: vidclass ui)")
+    if outcome.untracked:
+        screen.say(f"missing  {outcome.untracked}")
     if state.champion is not None:
         screen.say(
             'use it   python -c "import vidclass; '

@@ -10,7 +10,6 @@ from optuna.distributions import (
     IntDistribution,
 )
 from optuna.trial import TrialState, create_trial
-from scipy.stats import qmc
 
 from vidclass.sweep.policy import search_kind, seed_of, worst_value
 from vidclass.sweep.spec import ArmSpec, RangeSpec, StudySpec
@@ -45,6 +44,8 @@ def next_point(
         return known_point(arm)
     name = sampler_name(spec)
     if name == "quasi_random":
+        from scipy.stats import qmc  # takes a second, which `status` and `logs` need not wait for
+
         engine = qmc.Halton(
             d=len(space), scramble=True, rng=seed_of(spec.search.seed, arm.name, fold, "halton")
         )

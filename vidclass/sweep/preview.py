@@ -111,8 +111,7 @@ def preview(
     if dataset.annotations is None and dataset.manifest["label"].isna().all():
         dataset = replace(dataset, manifest=dataset.manifest.assign(label=UNLABELLED))
     dataset = chosen_videos(dataset, data)
-    labelling = Labelling(data.task, data.windows, data.annotator, data.subject)
-    known = labelled(dataset.manifest, dataset, labelling)
+    known = labelled(dataset.manifest, dataset, data.labelling)
     state = State(
         spec=spec.model_dump(mode="json"), data={"classes": known.classes, "store_key": ""}
     )
@@ -124,7 +123,7 @@ def preview(
             "another --arm",
         )
     store = _decoded(_drawn(known, num_videos, seed), data.store)
-    table = _one_sample_each(known, store.index, labelling, seed)
+    table = _one_sample_each(known, store.index, data.labelling, seed)
     clips = clip_dataset(job, store, table, order="kept")
     transform = transform_of(job)
     if evaluation:

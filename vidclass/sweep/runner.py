@@ -16,12 +16,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ray import tune
 
+from vidclass.disk import disk_errors_for_users
 from vidclass.errors import UserError
-from vidclass.report.render import Rendered, render_report, written_report
 from vidclass.sweep.cluster import cluster, scratch_folder, slots_of
 from vidclass.sweep.engine import Engine
 from vidclass.sweep.identity import check_identity, session_facts
@@ -35,10 +35,15 @@ from vidclass.sweep.search import EngineScheduler, EngineSearcher, registered
 from vidclass.sweep.trial import run_trial
 from vidclass.sweep.weights import check_weights
 
+if TYPE_CHECKING:
+    from vidclass.report.render import Rendered
+
 __all__ = ["Outcome", "run"]
 
 MLFLOW_PATIENCE_S = 180
 """How long a finished study waits for MLflow; what is missing then is brought by `sweep sync`."""
+HASTE_S = 5.0
+"""How long an interrupted one, or one that failed, waits for it."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +54,7 @@ class Outcome:
     folder: Path
     reason: str
     interrupted: bool
-    rendered: Rendered | None
+    rendered: "Rendered | None"
     report_s: float
     untracked: str
     """What MLflow does not have yet and how to bring it; empty when it has all."""
@@ -69,19 +74,28 @@ def run(
         UserError: for every mistake that the user can mend; nothing computed is lost by it.
     """
     folder = home / "studies" / loaded.name
-    if not (folder / "ledger.jsonl").exists():
-        check_source(loaded.videos, loaded.spec.data, home)
-        check_weights(loaded.spec)
-    _make_writable(folder)
-    with driver_lock(folder), _interruptible():
-        engine = Engine(loaded.spec, loaded.name, home, loaded.videos, plugins)
-        try:
-            check_identity(engine, loaded)
-            if engine.state.reported and (written := written_report(folder, out)) is not None:
-                return Outcome(engine.name, folder, engine.state.end_reason, False, written, 0, "")
-            return _tracked(engine, loaded, screen, out)
-        finally:
-            engine.close()
+    with _interruptible(), disk_errors_for_users("the study's files", folder):
+        if not (folder / "ledger.jsonl").exists():
+            check_source(loaded.videos, loaded.spec.data, home)
+            check_weights(loaded.spec)
+        _make_writable(folder)
+        with driver_lock(folder):
+            engine = Engine(loaded.spec, loaded.name, home, loaded.videos, plugins)
+            try:
+                check_identity(engine, loaded)
+                return _told_again(engine, out) or _tracked(engine, loaded, screen, out)
+            finally:
+                engine.close()
+
+
+def _told_again(engine: Engine, out: Path | None) -> Outcome | None:
+    """Return the end of a study of which nothing is left to do; None where something is."""
+    from vidclass.report.render import written_report  # brings matplotlib
+
+    written = written_report(engine.folder, out) if engine.state.reported else None
+    if written is None:
+        return None
+    return Outcome(engine.name, engine.folder, engine.state.end_reason, False, written, 0.0, "")
 
 
 def _make_writable(folder: Path) -> None:
@@ -103,21 +117,24 @@ def _tracked(engine: Engine, loaded: LoadedStudy, screen: Screen, out: Path | No
 
     writer = LedgerWriter(engine.folder, engine.home, engine.name)
     writer.start()
-    rendered, report_s, interrupted = None, 0.0, False
+    rendered, report_s, untracked, interrupted = None, 0.0, "", False
     try:
         with screen.showing(engine):
             _work(engine, loaded, screen)
+        from vidclass.report.render import render_report  # brings matplotlib
+
         started = time.monotonic()
         rendered = render_report(engine.folder, engine.home, out)
         report_s = time.monotonic() - started
+        untracked = writer.finish(MLFLOW_PATIENCE_S)
+        if not untracked:
+            engine.append("reported")
     except KeyboardInterrupt:
         engine.append("interrupted", reason="Ctrl-C or SIGTERM")
-        interrupted = True
+        rendered, interrupted = None, True
     finally:
         engine.ledger.sync()
-        untracked = writer.finish(timeout_s=5 if interrupted else MLFLOW_PATIENCE_S)
-    if rendered is not None and not untracked:
-        engine.append("reported")
+        writer.finish(HASTE_S)
     reason = engine.state.end_reason
     return Outcome(engine.name, engine.folder, reason, interrupted, rendered, report_s, untracked)
 

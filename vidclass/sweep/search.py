@@ -20,6 +20,7 @@ import ray
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
+from vidclass.disk import FULL_DISK_ERRORS, no_space
 from vidclass.errors import UserError
 from vidclass.sweep.engine import Engine
 from vidclass.sweep.nodes import code_hash
@@ -32,6 +33,7 @@ LOST_CONTACT = ("ActorUnavailableError", "Socket closed")
 """What it writes before it knows."""
 NODE_PATIENCE_S = 10.0
 NODE_POLL_S = 0.2
+FULL_DISK = tuple(os.strerror(number) for number in FULL_DISK_ERRORS)
 
 _ENGINES: dict[str, Engine] = {}
 
@@ -134,8 +136,17 @@ class EngineScheduler(FIFOScheduler):
         self._failed(trial, "the trial returned without saying how it ended")
 
     def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
-        """Tell the engine that the process of a trial died or raised."""
-        self._failed(trial, _reason(trial), lost=node_lost(_error_text(trial), _node_of(trial)))
+        """Tell the engine that the process of a trial died or raised.
+
+        A full disk is nobody's fault: the trial counts as lost, and the study stops, since every
+        further trial would meet it too.
+        """
+        text = _error_text(trial)
+        full = any(sign in text for sign in FULL_DISK)
+        self._failed(trial, _reason(trial), lost=full or node_lost(text, _node_of(trial)))
+        engine = _ENGINES[self.key]
+        if full and engine.error is None:
+            engine.error = no_space("the study's files", engine.folder, _reason(trial))
 
     def _failed(self, trial: Any, reason: str, *, lost: bool = False) -> None:
         engine = _ENGINES[self.key]

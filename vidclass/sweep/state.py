@@ -165,13 +165,17 @@ class State:
         return sum(end - start for start, end in self.sessions)
 
 
+_NO_WORK = frozenset({"study_started", "study_resumed", "reported"})
+"""Events that no work led up to: the time between a study's end and its report is the report's."""
+
+
 def apply(state: State, event: Event) -> None:
     """Fold one event into ``state``; an event that this version does not know changes nothing."""
     state.num_events += 1
     state.last_time = event["time"]
     name = event["event"]
     state.reported = name == "reported"  # anything after it wants a new report
-    if state.sessions and name not in ("study_started", "study_resumed"):
+    if state.sessions and name not in _NO_WORK:
         state.sessions[-1] = (state.sessions[-1][0], event["time"])
     handler = _HANDLERS.get(name)
     if handler is not None:

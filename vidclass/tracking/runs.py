@@ -98,7 +98,8 @@ class Fold:
         """Fold one event in."""
         apply(self.state, event)
         name = event["event"]
-        if name in _STUDY_STATUS:
+        # interrupted after its end, a study is finished all the same: only its report is missing
+        if name in _STUDY_STATUS and not (name == "interrupted" and self.state.ended_at):
             self.status, self.status_ms = _STUDY_STATUS[name], _ms(event["time"])
         if name == "floor_scored":
             self._touch(floor_key(event["fold"], event["floor"]))

@@ -9,13 +9,16 @@ Nothing here looks for "the newest": the caller names what it resumes from, so t
 of a lost attempt changes nothing.
 """
 
+import errno
 import hashlib
 import json
+import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 
+from vidclass.disk import has_no_room
 from vidclass.errors import UserError
 from vidclass.home import write_aside
 
@@ -145,7 +148,12 @@ class CheckpointFolder:
         self, name: str, epoch: int, payload: dict[str, Any], metrics: dict[str, float]
     ) -> str:
         with write_aside(self.path / name) as aside:
-            torch.save(payload, aside)
+            try:
+                torch.save(payload, aside)
+            except RuntimeError as error:  # PyTorch's writer does not say that the disk is full
+                if has_no_room(self.path):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(aside)) from error
+                raise
             about = Sidecar(epoch, self.attempt, self._sha256(aside), metrics)
             with write_aside(self.path / f"{name}.json") as sidecar:
                 sidecar.write_text(json.dumps(about._asdict(), indent=2) + "\n")
