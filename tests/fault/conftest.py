@@ -22,7 +22,10 @@ from vidclass.sweep.state import State, replay
 
 PATIENCE_S = 600.0
 """How long anything may take; an idle machine needs a tenth of it."""
-POLL_S = 0.02
+POLL_S = 0.05
+EPOCHS = 4
+SMOKE = ("smoke", "--set", "finals.rerun_seeds=2", "--set", f"budget.epochs={EPOCHS}")
+"""The smoke study, with re-runs, and trainings that last long enough to be met in the middle."""
 
 Event = dict[str, Any]
 
@@ -79,19 +82,33 @@ class Home:
         """What all drivers of this home have printed."""
         return self.log.read_text(errors="replace") if self.log.exists() else ""
 
-    def ledger(self, study: str) -> Path:
-        return studies_folder(self.path) / study / "ledger.jsonl"
+    @property
+    def folder(self) -> Path:
+        """The folder of the one study of this home; one that is not there before it began."""
+        found = list(studies_folder(self.path).glob("*/ledger.jsonl"))
+        assert len(found) <= 1, found
+        return found[0].parent if found else studies_folder(self.path) / "none"
 
-    def events(self, study: str, **wanted: Any) -> list[Event]:
-        """Return the events of the ledger whose fields equal ``wanted``."""
+    @property
+    def study(self) -> str:
+        """The name of that study."""
+        return self.folder.name
+
+    def _ledger(self, study: str | None) -> Path:
+        folder = self.folder if study is None else studies_folder(self.path) / study
+        return folder / "ledger.jsonl"
+
+    def events(self, study: str | None = None, **wanted: Any) -> list[Event]:
+        """Return the events of the ledger (of the one study) whose fields equal ``wanted``."""
         return [
             event
-            for event in read_events(self.ledger(study))
+            for event in read_events(self._ledger(study))
             if all(event.get(key) == value for key, value in wanted.items())
         ]
 
-    def state(self, study: str) -> State:
-        return replay(self.ledger(study))
+    def state(self, study: str | None = None) -> State:
+        """Return the state of the one study, or of the one that is named."""
+        return replay(self._ledger(study))
 
     def wait(
         self, what: str, seen: Callable[[], object], driver: subprocess.Popen[bytes] | None = None
@@ -165,6 +182,6 @@ def made_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def reference(new_home: Callable[..., Home], made_data: Path) -> Home:
     """The home of a smoke study that nobody interrupted."""
     home = new_home(made_data, ("datasets",))
-    done = home.run("smoke")
+    done = home.run(*SMOKE)
     assert done.returncode == 0, done.stdout + done.stderr
     return home

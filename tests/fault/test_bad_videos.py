@@ -3,7 +3,6 @@
 import subprocess
 import sys
 from collections.abc import Callable
-from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -41,18 +40,13 @@ def home(new_home: Callable[..., Home]) -> Home:
     return home
 
 
-def folder_of(home: Home) -> Path:
-    (ledger,) = home.path.glob("studies/damaged*/ledger.jsonl")
-    return ledger.parent
-
-
 def test_the_study_ends_and_scores_every_video_that_decodes_once(home: Home) -> None:
-    state = home.state(folder_of(home).name)
+    state = home.state()
     assert state.end_reason == "complete"
     assert (state.data["num_videos"], state.data["num_quarantined"]) == (24, 4)
     finals = [final for final in state.finals.values() if final.variant == "kept"]
     assert len(finals) == 1
-    scored = pd.read_parquet(folder_of(home) / finals[0].predictions)
+    scored = pd.read_parquet(home.folder / finals[0].predictions)
     assert len(scored) == state.data["videos_per_split"]["0"]["test"]
     assert scored["video_id"].is_unique
 
@@ -60,21 +54,21 @@ def test_the_study_ends_and_scores_every_video_that_decodes_once(home: Home) -> 
 def test_the_report_says_which_videos_are_short_and_that_their_last_frame_is_repeated(
     home: Home,
 ) -> None:
-    assert num_padded(collect(folder_of(home), home.path)) == NUM_SHORT
-    report = (folder_of(home) / "report" / "report.md").read_text()
+    assert num_padded(collect(home.folder, home.path)) == NUM_SHORT
+    report = (home.folder / "report" / "report.md").read_text()
     assert f"{NUM_SHORT} of 24 videos are shorter than the window" in report
     assert "their last frame is repeated" in report
 
 
 def test_the_report_says_how_many_videos_did_not_decode(home: Home) -> None:
-    report = (folder_of(home) / "report" / "report.md").read_text()
+    report = (home.folder / "report" / "report.md").read_text()
     assert "4 of 28" in report or "4 videos" in report
 
 
 def test_the_winner_predicts_a_short_video_too(home: Home) -> None:
     code = (
         "import vidclass; "
-        f"model = vidclass.load_study('{folder_of(home).name}').best_model(); "
+        f"model = vidclass.load_study('{home.folder.name}').best_model(); "
         f"print(model.predict('{home.path.parent / 'videos' / 'running' / 'one_frame.mp4'}').T)"
     )
     done = subprocess.run(

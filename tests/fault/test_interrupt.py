@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from tests.fault.conftest import Home
-from vidclass.home import datasets_folder, studies_folder
+from vidclass.home import datasets_folder
 
 pytestmark = [pytest.mark.fault, pytest.mark.timeout(3600)]
 
-LONG = ("smoke", "--set", "budget.epochs=12")
+LONG = ("smoke", "--set", "budget.epochs=6")
 """The smoke study with trainings that last long enough to be met in the middle."""
 ENDLESS = ("smoke", "--set", "budget.epochs=1000")
 """The same, but it does not end while the test looks at it."""
@@ -23,14 +23,16 @@ ENDS_WITHIN_S = 60.0
 """15 s on a machine of its own."""
 
 
-def study_of(home: Home) -> str:
-    """Return the name under which LONG or ENDLESS runs: smoke@HASH."""
-    return next(path.name for path in studies_folder(home.path).glob("smoke@*"))
-
-
 def in_mid_search(home: Home) -> bool:
-    folders = list(studies_folder(home.path).glob("smoke@*/ledger.jsonl"))
-    return bool(folders) and any(t.epochs for t in home.state(study_of(home)).running)
+    return any(t.epochs for t in home.state().running)
+
+
+def scoring(home: Home) -> bool:
+    return bool(home.state().finals)
+
+
+def report_being_written(home: Home) -> bool:
+    return bool(home.state().end_reason) and not home.events(event="reported")
 
 
 def ended_by(home: Home, driver: subprocess.Popen[bytes], began: float) -> None:
@@ -41,32 +43,35 @@ def ended_by(home: Home, driver: subprocess.Popen[bytes], began: float) -> None:
     last = home.said().strip().splitlines()[-1]
     assert "run the same again" in last, last
     assert "Traceback" not in home.said()
-    assert home.events(study_of(home))[-1]["event"] == "interrupted"
+    assert home.events()[-1]["event"] == "interrupted"
 
 
-def test_ctrl_c_in_the_data_and_in_the_search_then_the_same_command_ends_well(
+def videos_are_made(home: Home) -> bool:
+    return bool(list(datasets_folder(home.path).rglob("0*.mp4")))
+
+
+PHASES = (videos_are_made, in_mid_search, scoring, report_being_written)
+
+
+def test_ctrl_c_in_every_phase_then_the_same_command_ends_well(
     new_home: Callable[..., Home],
 ) -> None:
     home = new_home()
-    driver = home.start(*LONG)
-    home.wait("videos are made", lambda: list(datasets_folder(home.path).rglob("0*.mp4")), driver)
-    began = time.monotonic()
-    os.killpg(driver.pid, signal.SIGINT)  # as a terminal does: every process of the group
-    ended_by(home, driver, began)
-
-    driver = home.start(*LONG)
-    home.wait("the search runs", lambda: in_mid_search(home), driver)
-    began = time.monotonic()
-    os.killpg(driver.pid, signal.SIGINT)
-    ended_by(home, driver, began)
+    for phase in PHASES:
+        driver = home.start(*LONG)
+        home.wait(phase.__name__, lambda phase=phase: phase(home), driver)
+        began = time.monotonic()
+        os.killpg(driver.pid, signal.SIGINT)  # as a terminal does: every process of the group
+        ended_by(home, driver, began)
 
     done = home.run(*LONG)
     assert done.returncode == 0, done.stdout + done.stderr
-    state = home.state(study_of(home))
+    state = home.state()
     assert state.end_reason == "complete"
-    assert state.interruptions == 2
+    assert state.interruptions == len(PHASES)
     assert sum(trial.kind != "floors" for trial in state.trials.values()) == NUM_TRAININGS
     assert {trial.status for trial in state.trials.values()} == {"completed"}
+    assert (home.folder / "report" / "report.html").is_file()
 
 
 def test_a_running_study_is_looked_at_guarded_and_stopped_from_another_terminal(
@@ -75,7 +80,7 @@ def test_a_running_study_is_looked_at_guarded_and_stopped_from_another_terminal(
     home = new_home(made_data, ("datasets",))
     driver = home.start(*ENDLESS)
     home.wait("the search runs", lambda: in_mid_search(home), driver)
-    name = study_of(home)
+    name = home.study
 
     second = home.run(*ENDLESS)
     assert second.returncode == 2, second.stdout + second.stderr

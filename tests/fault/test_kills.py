@@ -8,16 +8,19 @@ from typing import Any
 
 import pytest
 
-from tests.fault.conftest import Home
+from tests.fault.conftest import EPOCHS, POLL_S, SMOKE, Home
 from vidclass.home import datasets_folder, store_folder
 from vidclass.sweep.exposure import read_exposure
+from vidclass.sweep.predictions import CLIP_FILE, VIDEO_FILE
 
 pytestmark = [pytest.mark.fault, pytest.mark.timeout(3600)]
 
-NUM_TRAININGS = 9
-"""Two arms of two searches, a final each; of slow a control and two trainings on fewer videos."""
+NUM_TRAININGS = 11
+"""Two arms: two searches, a re-run, a final each; of slow a control and two on fewer videos."""
 NUM_SCORED = 5
 """Two finals, a control, two trainings on fewer videos."""
+STOPPED_S = 10.0
+"""How long a stopped driver waits for predictions; a training of the smoke study scores in one."""
 
 
 def summary(home: Home) -> dict[str, Any]:
@@ -25,7 +28,7 @@ def summary(home: Home) -> dict[str, Any]:
 
     Trials are named by what they are: their numbers t0002 ... follow from who ended first.
     """
-    state = home.state("smoke")
+    state = home.state()
 
     def identity(name: str) -> tuple[Any, ...]:
         trial = state.trials[name]
@@ -67,25 +70,59 @@ def store_being_built(home: Home) -> object:
 
 def searching(home: Home) -> object:
     """A search trial has reported its first epoch and is not done."""
-    running = home.state("smoke").running
+    running = home.state().running
     return any(trial.kind == "search" and trial.epochs for trial in running)
+
+
+def rerunning(home: Home) -> object:
+    """A re-run of a good search trial has reported an epoch and is not done."""
+    running = home.state().running
+    return any(trial.kind == "rerun" and trial.epochs for trial in running)
+
+
+def between_two_steps_of_scoring(home: Home) -> object:
+    """Predictions lie aside, and neither the ledger nor the count of exposures knows of them.
+
+    The trial writes them; the driver is stopped before, so that it cannot take note of them.
+    """
+    trained = [t for t in home.state().running if t.kind == "final" and len(t.epochs) == EPOCHS]
+    if not trained:
+        return False
+    driver = home.started[-1]
+    time.sleep(POLL_S)  # so that the trial knows that its last epoch was taken
+    driver.send_signal(signal.SIGSTOP)
+    until = time.monotonic() + STOPPED_S
+    while time.monotonic() < until:
+        aside = {path.name for path in home.folder.glob("artifacts/t*/*.aside")}
+        if aside >= {f"{VIDEO_FILE}.aside", f"{CLIP_FILE}.aside"}:
+            return True
+        time.sleep(POLL_S)
+    driver.send_signal(signal.SIGCONT)  # the trial was waiting for it
+    return False
 
 
 def scoring_finals(home: Home) -> object:
     """A test set has been scored, and another final is in training."""
-    state = home.state("smoke")
-    started = {event["trial"] for event in home.events("smoke", event="trial_started")}
+    state = home.state()
+    started = {event["trial"] for event in home.events(event="trial_started")}
     running = {t.trial for t in state.running if t.kind in ("final", "control")}
     return state.finals and running & started
 
 
 def before_the_report(home: Home) -> object:
     """The study has ended, its report is not written."""
-    folder = home.ledger("smoke").parent
-    return home.state("smoke").end_reason and not (folder / "report" / "report.html").exists()
+    return home.state().end_reason and not (home.folder / "report" / "report.html").exists()
 
 
-PHASES = (data_being_made, store_being_built, searching, scoring_finals, before_the_report)
+PHASES = (
+    data_being_made,
+    store_being_built,
+    searching,
+    rerunning,
+    between_two_steps_of_scoring,
+    scoring_finals,
+    before_the_report,
+)
 
 
 @pytest.fixture(scope="module")
@@ -93,21 +130,19 @@ def killed(new_home: Callable[..., Home]) -> Home:
     """A smoke study whose driver was killed once in every phase, then left to end."""
     home = new_home()
     for phase in PHASES:
-        driver = home.start("smoke")
+        driver = home.start(*SMOKE)
         home.wait(phase.__name__, lambda phase=phase: phase(home), driver)
         os.kill(driver.pid, signal.SIGKILL)
         driver.wait()
         # without a look at what is left behind: users press the key again at once
-    done = home.run("smoke")
+    done = home.run(*SMOKE)
     assert done.returncode == 0, done.stdout + done.stderr
     return home
 
 
-def test_five_kills_at_five_phases_change_nothing_of_the_result(
-    killed: Home, reference: Home
-) -> None:
-    sessions = home_sessions(killed)
-    assert sessions >= 4, "the phases after the data were each killed in their own session"
+def test_kills_in_seven_phases_change_nothing_of_the_result(killed: Home, reference: Home) -> None:
+    assert len(PHASES) == 7
+    assert home_sessions(killed) == len(PHASES), "each kill met a session of its own"
     here, there = summary(killed), summary(reference)
     for key, value in there.items():
         assert here[key] == value, key
@@ -117,12 +152,12 @@ def test_five_kills_at_five_phases_change_nothing_of_the_result(
 
 def home_sessions(home: Home) -> int:
     starts = ("study_started", "study_resumed")
-    return sum(event["event"] in starts for event in home.events("smoke"))
+    return sum(event["event"] in starts for event in home.events())
 
 
 def test_no_training_was_repeated_from_its_start(killed: Home) -> None:
-    for event in killed.events("smoke", event="trial_proposed"):
-        epochs = killed.state("smoke").trials[event["trial"]].epochs
+    for event in killed.events(event="trial_proposed"):
+        epochs = killed.state().trials[event["trial"]].epochs
         earlier = [e.epoch for e in epochs.values() if e.attempt < event["attempt"]]
         if earlier:
             assert event["resume_from"] is not None, event
@@ -130,18 +165,18 @@ def test_no_training_was_repeated_from_its_start(killed: Home) -> None:
 
 def test_the_killed_study_left_no_process_and_a_whole_report(killed: Home) -> None:
     assert killed.left_behind(within_s=60) == []
-    folder = killed.ledger("smoke").parent
+    folder = killed.folder
     assert (folder / "report" / "report.html").stat().st_size > 10_000
     assert not list(folder.rglob("[!.]*.aside")), "a scored file was never given its name"
 
 
 def test_a_finished_study_is_told_again_in_seconds_and_stays_as_it_is(reference: Home) -> None:
-    before = reference.ledger("smoke").read_bytes()
+    before = (reference.folder / "ledger.jsonl").read_bytes()
     counted = summary(reference)
     started = time.monotonic()
-    done = reference.run("smoke")
+    done = reference.run(*SMOKE)
     assert done.returncode == 0, done.stdout + done.stderr
     assert time.monotonic() - started < 90  # about ten seconds where nothing else runs
-    assert reference.ledger("smoke").read_bytes() == before
+    assert (reference.folder / "ledger.jsonl").read_bytes() == before
     assert summary(reference) == counted
     assert "report" in done.stdout

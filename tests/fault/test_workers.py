@@ -74,7 +74,7 @@ def home(new_home: Callable[..., Home], made_data: Path) -> Home:
     command = (str(study), "--plugin", str(plugin))
     driver = home.start(*command)
     home.wait("the healthy trial has trained", lambda: healthy_epochs(home) >= 2, driver)
-    started = home.events("faults", event="trial_started", trial=healthy(home))
+    started = home.events(event="trial_started", trial=healthy(home))
     os.kill(started[-1]["pid"], signal.SIGKILL)
     assert driver.wait(timeout=1800) == 0, home.said()
     return home
@@ -82,19 +82,17 @@ def home(new_home: Callable[..., Home], made_data: Path) -> Home:
 
 def healthy(home: Home) -> str | None:
     """Return the name of the healthy arm's search trial once it is proposed."""
-    if not home.ledger("faults").exists():
-        return None
-    found = home.state("faults").select(arm="healthy", kind="search")
+    found = home.state().select(arm="healthy", kind="search")
     return found[0].trial if found else None
 
 
 def healthy_epochs(home: Home) -> int:
     name = healthy(home)
-    return len(home.state("faults").trials[name].epochs) if name else 0
+    return len(home.state().trials[name].epochs) if name else 0
 
 
 def test_a_killed_trial_goes_on_from_its_checkpoint_as_the_next_attempt(home: Home) -> None:
-    trial = home.state("faults").trials[healthy(home) or ""]
+    trial = home.state().trials[healthy(home) or ""]
     first, second = trial.attempts
     assert (first.status, second.status) == ("failed", "completed")
     assert second.resume_from is not None
@@ -105,7 +103,7 @@ def test_a_killed_trial_goes_on_from_its_checkpoint_as_the_next_attempt(home: Ho
 
 
 def test_a_model_that_raises_fails_after_its_retries_and_says_why(home: Home) -> None:
-    (trial,) = home.state("faults").select(arm="broken")
+    (trial,) = home.state().select(arm="broken")
     assert [attempt.status for attempt in trial.attempts] == ["failed"] * (1 + RETRIES)
     assert "this model never works" in trial.reason
     shown = home.run("logs", "faults", trial.trial)
@@ -114,23 +112,24 @@ def test_a_model_that_raises_fails_after_its_retries_and_says_why(home: Home) ->
 
 
 def test_a_loss_that_is_no_number_is_divergence_and_not_retried(home: Home) -> None:
-    (trial,) = home.state("faults").select(arm="wild")
+    (trial,) = home.state().select(arm="wild")
     assert [attempt.status for attempt in trial.attempts] == ["diverged"]
     assert "not finite" in trial.reason
 
 
 def test_the_study_ends_with_a_report_that_shows_the_arms_that_failed(home: Home) -> None:
-    state = home.state("faults")
+    state = home.state()
     assert state.end_reason == "complete"
     assert {arm: event["trial"] for (arm, _), event in state.winners.items()} == {
         "healthy": healthy(home),
         "broken": None,
         "wild": None,
     }
-    report = (home.ledger("faults").parent / "report" / "report.md").read_text()
+    report = (home.folder / "report" / "report.md").read_text()
     for arm in ("healthy", "broken", "wild"):
         assert arm in report
     assert "Traceback" not in home.said()
+    assert "(raylet)" not in home.said(), "Ray's own words on a dead process"
 
 
 def test_a_study_with_models_of_a_plugin_is_looked_at_without_it(home: Home) -> None:

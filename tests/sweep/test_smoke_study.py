@@ -1,15 +1,22 @@
 """A whole real study, from mp4 files to a verdict: what it leaves, says, and does again."""
 
 import json
+import shlex
+import subprocess
+import sys
+from importlib.resources import files
 
+import jsonschema
 import mlflow
 import numpy as np
 import pandas as pd
 import pytest
 
 from tests.sweep.conftest import SmokeRun
+from vidclass.errors import UserError
 from vidclass.study import Study, load_study
 from vidclass.sweep.ledger import read_events
+from vidclass.sweep.policy import FEWER_VIDEOS
 
 pytestmark = pytest.mark.ray
 
@@ -80,6 +87,37 @@ def test_a_model_used_on_its_test_videos_gives_the_published_predictions(
     again = best.predict(*(root / video_id for video_id in published["video_id"]))
     expected = published[[f"p{k}" for k in range(len(best.classes))]].to_numpy()
     np.testing.assert_allclose(again[list(best.classes)].to_numpy(), expected, atol=2e-5)
+
+
+def test_an_arm_that_the_study_has_not_is_told_with_those_it_has(finished: Study) -> None:
+    with pytest.raises(UserError) as caught:
+        finished.best_model("slwo")
+    assert (caught.value.received, caught.value.remedy) == ("slwo", "one of: single, slow")
+
+
+def test_the_printed_snippet_predicts_a_video(smoke_run: SmokeRun) -> None:
+    [line] = [line for line in smoke_run.output.splitlines() if line.startswith("use it")]
+    video = next(smoke_run.home.glob("datasets/moving_shapes/*/videos/*.mp4"))
+    words = shlex.split(line.removeprefix("use it").replace("VIDEO.mp4", str(video)))
+    assert words[0] == "python"
+    done = subprocess.run(
+        [sys.executable, *words[1:]], env=smoke_run.environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert "prediction" in done.stdout
+
+
+def test_results_of_every_training_hold_to_the_schema(finished: Study) -> None:
+    schema = files("vidclass.tracking").joinpath("results_schema.json").read_text()
+    validator = jsonschema.Draft202012Validator(json.loads(schema))
+    trained = [t for t in finished.state.trials.values() if t.kind != "floors"]
+    for trial in trained:
+        path = finished.folder / "artifacts" / trial.trial / "results.json"
+        results = json.loads(path.read_text())
+        validator.validate(results)
+        scored = trial.trial in finished.state.finals
+        assert (results["fit_test_acc"] is not None) == scored, trial.kind
+    assert {trial.kind for trial in trained} >= {"search", "final", "control", FEWER_VIDEOS}
 
 
 def test_mlflow_shows_one_parent_with_its_trials(finished: Study, smoke_run: SmokeRun) -> None:
