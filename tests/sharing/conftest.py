@@ -37,9 +37,10 @@ class Nodes:
         self.process.stdin.flush()
         return self.process.stdout.readline().split()[-1]
 
-    def add(self, cpus: int) -> int:
-        """Add a node and return the pid of its raylet."""
-        return int(self.tell(f"add {cpus}"))
+    def add(self, cpus: int, **environment: Path) -> int:
+        """Add a node with an environment of its own; return the pid of its raylet."""
+        pairs = [f"{name}={value}" for name, value in environment.items()]
+        return int(self.tell(" ".join(["add", str(cpus), *pairs])))
 
     def kill(self) -> None:
         """End everything at once, as when the head's machine is lost."""

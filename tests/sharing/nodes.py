@@ -1,8 +1,8 @@
 """A cluster of several nodes in one process, told what to do line by line: run by `Nodes`.
 
 Arguments: folder of Ray, CPUs of the head, port of the dashboard (0: none).
-Lines read: ``add CPUS``, ``remove PID`` (the node whose raylet has that pid, without notice),
-``quit``. Each is answered with a line.
+Lines read: ``add CPUS [NAME=VALUE ...]`` (a node with an environment of its own), ``remove PID``
+(the node whose raylet has that pid, without notice), ``quit``. Each is answered with a line.
 """
 
 import sys
@@ -31,7 +31,11 @@ def main(folder: str, head_cpus: str, port: str) -> None:
     for line in sys.stdin:
         verb, *rest = line.split()
         if verb == "add":
-            node = cluster.add_node(num_cpus=int(rest[0]), object_store_memory=100_000_000)
+            node = cluster.add_node(
+                num_cpus=int(rest[0]),
+                object_store_memory=100_000_000,
+                env_vars=dict(pair.split("=", 1) for pair in rest[1:]),
+            )
             nodes[pid_of(node)] = node
             print("added", pid_of(node), flush=True)
         elif verb == "remove":

@@ -56,3 +56,32 @@ def test_trials_of_a_lost_node_go_on_from_their_checkpoint(
     resumed = again.attempts[-1].resume_from
     assert resumed is not None and int(resumed.split(".")[0]) >= 2
     assert sorted(again.epochs) == list(range(1, 7))
+
+
+def test_a_node_that_joins_without_the_home_ends_the_study_with_a_message(
+    new_home: Callable[..., Home],
+    made_data: Path,
+    new_cluster: Callable[..., Nodes],
+    joined: Callable[[Nodes], None],
+    tmp_path: Path,
+) -> None:
+    home = new_home(made_data, ("datasets",))
+    nodes = new_cluster(home)
+    first = nodes.add(1)
+    joined(nodes)
+    driver = home.start("smoke")
+    home.wait("a trial", lambda: home.state("smoke").running, driver)
+    nodes.add(1, VIDCLASS_HOME=tmp_path / "elsewhere")
+    nodes.tell(f"remove {first}")
+    assert driver.wait(timeout=600) == 2, home.said()
+    assert "all nodes share the home folder" in home.said()
+    before = {t.trial for t in home.state("smoke").trials.values() if t.ended_well}
+
+    nodes = new_cluster(home)
+    nodes.add(2)
+    joined(nodes)
+    ended = home.run("smoke")
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    state = home.state("smoke")
+    assert all(len(state.trials[name].attempts) == 1 for name in before)
+    assert "failed" not in {a.status for t in state.trials.values() for a in t.attempts}

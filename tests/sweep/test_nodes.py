@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import vidclass
-from vidclass.sweep.nodes import NodeFacts, code_hash, refusals
+from vidclass.sweep.nodes import NodeFacts, code_hash, own_refusal, refusals
 
 GOOD = NodeFacts("10.0.0.1", "0.1.0", "abc", True)
 
@@ -42,6 +42,18 @@ def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
 def test_the_hash_is_that_of_the_files() -> None:
     assert len(code_hash()) == 12
     assert code_hash() == code_hash.__wrapped__()
+
+
+def test_a_node_that_comes_later_asks_itself(tmp_path: Path) -> None:
+    ledger = tmp_path / "studies" / "smoke" / "ledger.jsonl"
+    told = own_refusal(code_hash(), "/srv/home", tmp_path, "smoke")
+    assert told is not None and "share the home" in told.rule
+    assert "/srv/home of the driver is not seen" in str(told.received)
+    ledger.parent.mkdir(parents=True)
+    ledger.touch()
+    assert own_refusal(code_hash(), "/srv/home", tmp_path, "smoke") is None
+    told = own_refusal("another", "/srv/home", tmp_path, "smoke")
+    assert told is not None and "driver's vidclass" in told.rule
 
 
 TWO_NODES = """

@@ -19,7 +19,7 @@ from pyarrow import fs
 from vidclass.errors import UserError
 from vidclass.home import write_aside
 
-__all__ = ["Depot", "depot"]
+__all__ = ["Depot", "depot", "use_depot"]
 
 VARIABLE = "VIDCLASS_STORE"
 COPY_BYTES = 8 * 2**20
@@ -29,6 +29,12 @@ def depot() -> "Depot | None":
     """Return the depot of ``VIDCLASS_STORE``; None where stores lie in the home folder."""
     url = os.environ.get(VARIABLE)
     return _opened(url) if url else None
+
+
+def use_depot(url: str | None) -> None:
+    """Have this process use the depot of the driver that sent it work; None leaves things alone."""
+    if url is not None:
+        os.environ[VARIABLE] = url
 
 
 @lru_cache(maxsize=4)

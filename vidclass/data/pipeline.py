@@ -20,7 +20,7 @@ from filelock import FileLock
 
 from vidclass.data.decode import DECODER_VERSION, decode, probe
 from vidclass.data.decoded import DecodeError
-from vidclass.data.depot import depot
+from vidclass.data.depot import depot, use_depot
 from vidclass.data.fingerprint import with_content_hashes
 from vidclass.data.frame_changes import to_grey
 from vidclass.data.frame_choice import choose_frames, scaled_size
@@ -229,8 +229,11 @@ def _run(
     ray: Any, jobs: list[pd.DataFrame], folder: Path, journal: Path, options: StoreOptions
 ) -> Iterator[pd.DataFrame]:
     """Run the jobs as Ray Data tasks; yield each one's rows as it ends."""
+    kept = depot()
+    url = None if kept is None else kept.url
 
     def run_job(videos: pd.DataFrame) -> pd.DataFrame:
+        use_depot(url)
         parts = videos[["start_s", "end_s"]].astype(object).where(videos.notna(), None)
         rows = zip(
             videos["video_id"], videos["path"], parts["start_s"], parts["end_s"], strict=True
