@@ -21,6 +21,15 @@ __all__ = ["Home", "made_data", "new_home"]
 NODES = Path(__file__).with_name("nodes.py")
 
 
+def answer_of(process: "subprocess.Popen[str]") -> str:
+    """Return the last word of the cluster's next answer."""
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line.startswith("> "):
+            return line.split()[-1]
+    raise AssertionError(f"the cluster has ended: {process.wait()}")
+
+
 @dataclass
 class Nodes:
     """A running cluster: its process, its address, and that of its job server."""
@@ -32,10 +41,10 @@ class Nodes:
 
     def tell(self, line: str) -> str:
         """Have the cluster do something and return its answer."""
-        assert self.process.stdin is not None and self.process.stdout is not None
+        assert self.process.stdin is not None
         self.process.stdin.write(f"{line}\n")
         self.process.stdin.flush()
-        return self.process.stdout.readline().split()[-1]
+        return answer_of(self.process)
 
     def add(self, cpus: int, **environment: Path) -> int:
         """Add a node with an environment of its own; return the pid of its raylet."""
@@ -74,11 +83,7 @@ def new_cluster() -> Iterator[Callable[..., Nodes]]:
             text=True,
             start_new_session=True,
         )
-        assert process.stdout is not None
-        while (line := process.stdout.readline()) and not line.startswith("address "):
-            pass
-        assert line, f"the cluster did not start: {process.poll()}"
-        nodes = Nodes(process, folder, line.split()[1], f"http://127.0.0.1:{port}")
+        nodes = Nodes(process, folder, answer_of(process), f"http://127.0.0.1:{port}")
         running.append(nodes)
         return nodes
 

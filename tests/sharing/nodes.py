@@ -2,7 +2,8 @@
 
 Arguments: folder of Ray, CPUs of the head, port of the dashboard (0: none).
 Lines read: ``add CPUS [NAME=VALUE ...]`` (a node with an environment of its own), ``remove PID``
-(the node whose raylet has that pid, without notice), ``quit``. Each is answered with a line.
+(the node whose raylet has that pid, without notice), ``quit``. Each is answered with a line
+that begins with ``>``, unlike those that Ray prints.
 """
 
 import sys
@@ -26,7 +27,7 @@ def main(folder: str, head_cpus: str, port: str) -> None:
         arguments["dashboard_port"] = int(port)
     cluster = Cluster(initialize_head=True, head_node_args=arguments)
     ray.init(address=cluster.address, logging_level=40, log_to_driver=False)
-    print("address", cluster.address, flush=True)
+    print("> address", cluster.address, flush=True)
     nodes = {}
     for line in sys.stdin:
         verb, *rest = line.split()
@@ -37,15 +38,14 @@ def main(folder: str, head_cpus: str, port: str) -> None:
                 env_vars=dict(pair.split("=", 1) for pair in rest[1:]),
             )
             nodes[pid_of(node)] = node
-            print("added", pid_of(node), flush=True)
+            print("> added", pid_of(node), flush=True)
         elif verb == "remove":
             cluster.remove_node(nodes.pop(int(rest[0])), allow_graceful=False)
-            print("removed", rest[0], flush=True)
+            print("> removed", rest[0], flush=True)
         else:
             break
     ray.shutdown()
     cluster.shutdown()
-    print("ended", flush=True)
 
 
 if __name__ == "__main__":
