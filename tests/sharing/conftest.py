@@ -18,16 +18,18 @@ from tests.fault.conftest import Home, made_data, new_home
 
 __all__ = ["Home", "made_data", "new_home"]
 
+SAID = "said.txt"
 NODES = Path(__file__).with_name("nodes.py")
 
 
-def answer_of(process: "subprocess.Popen[str]") -> str:
+def answer_of(process: "subprocess.Popen[str]", folder: Path) -> str:
     """Return the last word of the cluster's next answer."""
     assert process.stdout is not None
     for line in process.stdout:
         if line.startswith("> "):
             return line.split()[-1]
-    raise AssertionError(f"the cluster has ended: {process.wait()}")
+    said = (folder / SAID).read_text(errors="replace")[-3000:]
+    raise AssertionError(f"the cluster has ended: {process.wait()}\n{said}")
 
 
 @dataclass
@@ -44,7 +46,7 @@ class Nodes:
         assert self.process.stdin is not None
         self.process.stdin.write(f"{line}\n")
         self.process.stdin.flush()
-        return answer_of(self.process)
+        return answer_of(self.process, self.folder)
 
     def add(self, cpus: int, **environment: Path) -> int:
         """Add a node with an environment of its own; return the pid of its raylet."""
@@ -74,16 +76,17 @@ def new_cluster() -> Iterator[Callable[..., Nodes]]:
             with socket.socket() as free:
                 free.bind(("127.0.0.1", 0))
                 port = free.getsockname()[1]
-        process = subprocess.Popen(
-            [sys.executable, str(NODES), str(folder), str(head_cpus), str(port)],
-            env={**os.environ, "VIDCLASS_HOME": str(home.path)},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-            start_new_session=True,
-        )
-        nodes = Nodes(process, folder, answer_of(process), f"http://127.0.0.1:{port}")
+        with (folder / SAID).open("w") as said:
+            process = subprocess.Popen(
+                [sys.executable, str(NODES), str(folder), str(head_cpus), str(port)],
+                env={**os.environ, "VIDCLASS_HOME": str(home.path)},
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=said,
+                text=True,
+                start_new_session=True,
+            )
+        nodes = Nodes(process, folder, answer_of(process, folder), f"http://127.0.0.1:{port}")
         running.append(nodes)
         return nodes
 

@@ -12,8 +12,8 @@ from tests.fault.conftest import Home
 from tests.s3 import s3
 from tests.sharing.conftest import Nodes
 from vidclass.data.frame_store import FrameStore, StoreOptions
-from vidclass.data.pipeline import prepare
 from vidclass.data.readers import read_dataset
+from vidclass.data.shards import Job, Source, decode_job
 
 __all__ = ["s3"]
 
@@ -72,25 +72,22 @@ def test_a_node_that_dies_costs_the_videos_it_had_in_hand(
     assert int(decoded) == 400
     assert before and all(kept.stat().st_mtime_ns == time for kept, time in before.items())
 
-    # the frames are those of a build on one machine, read through copies of a third node
+    # the frames are those of one process, read through copies of a third node
     monkeypatch.setenv("VIDCLASS_CACHE", str(tmp_path / "third"))
     store = FrameStore.open(tmp_path / "third" / Path(path).name)
-    monkeypatch.delenv("VIDCLASS_STORE")
-    monkeypatch.delenv("RAY_ADDRESS")
     dataset = read_dataset("moving_shapes", preset="smoke", home=home.path)
-    plain = prepare(dataset, StoreOptions(), home.path).store
-    assert plain.path.name == store.path.name
-    monkeypatch.setenv("VIDCLASS_STORE", share.as_uri())
-    for name in plain.index["video_id"].tolist()[::20]:
-        np.testing.assert_array_equal(np.asarray(store.frames(name)), np.asarray(_of(plain, name)))
-
-
-def _of(store: FrameStore, name: str) -> np.ndarray:
-    """Return frames of a store that is read where it lies, whatever the environment says."""
-    row = store.index[store.index["video_id"] == name].iloc[0]
-    shape = [int(row[key]) for key in "THW"]
-    shard = np.fromfile(store.path / row["shard"], dtype=np.uint8, offset=int(row["offset"]))
-    return shard[: int(np.prod(shape)) * 3].reshape(*shape, 3)
+    some = dataset.manifest.iloc[::20]
+    sources = [Source(*row) for row in zip(some["video_id"], some["path"], strict=True)]
+    found = {name: np.asarray(store.frames(name)) for name in some["video_id"]}
+    monkeypatch.delenv("VIDCLASS_STORE")
+    rows = decode_job(Job(tmp_path / "plain", sources, StoreOptions()))
+    assert len(rows) == 20
+    for row in rows.to_dict("records"):
+        shape = [int(row[key]) for key in "THW"]
+        path = tmp_path / "plain" / row["shard"]
+        expected = np.fromfile(path, dtype=np.uint8, offset=int(row["offset"]))
+        expected = expected[: int(np.prod(shape)) * 3].reshape(*shape, 3)
+        np.testing.assert_array_equal(found[row["video_id"]], expected)
 
 
 def test_a_study_on_two_nodes_with_its_store_on_s3(

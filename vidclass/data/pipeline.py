@@ -54,6 +54,7 @@ from vidclass.data.shards import (
 )
 from vidclass.data.suspects import collect_suspects
 from vidclass.disk import check_space, no_space
+from vidclass.errors import UserError
 from vidclass.home import store_folder
 
 __all__ = ["Prepared", "Progress", "prepare"]
@@ -171,6 +172,8 @@ def _build(
                     before, suspects = suspects, collect_suspects(journal)
                     if suspects == before:
                         raise
+                else:
+                    _check_written(folder, left)
                 rows = finished_rows(folder)
                 left = missing[~missing["video_id"].isin(rows["video_id"])]
         clock.lap("decode")
@@ -192,6 +195,20 @@ def _build(
         shutil.rmtree(journal, ignore_errors=True)
     clock.lap("index")
     return len(missing)
+
+
+def _check_written(folder: Path, videos: pd.DataFrame) -> None:
+    """Refuse to go on for ever where what the nodes wrote is not seen here.
+
+    Raises:
+        UserError: when none of ``videos`` is in a shard.
+    """
+    if not finished_rows(folder)["video_id"].isin(videos["video_id"]).any():
+        raise UserError(
+            "what the nodes decode is seen by the driver",
+            f"nothing of {len(videos)} videos in {folder}",
+            "one home folder on all nodes, or the same VIDCLASS_STORE as they have",
+        )
 
 
 def _probed(manifest: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
