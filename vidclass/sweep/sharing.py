@@ -11,6 +11,7 @@ The policy:
 5. While several studies are there, some CPUs are left to decoding: trials never get them, so that a
    study that prepares its videos goes on whatever the trials of others do.
 6. Nothing is taken away from a trial that runs: a study above its share starts no further one.
+7. A study that is alone is not limited.
 """
 
 from collections.abc import Mapping, Sequence
@@ -81,6 +82,8 @@ def entitled(claims: Sequence[Claim], capacity: Resources) -> dict[str, int]:
         claims: one a study.
         capacity: resources of the whole cluster.
     """
+    if len(claims) == 1:  # nobody to share with; a cluster that grows may have more than it told
+        return {claim.study: claim.wanted for claim in claims}
     order = sorted(claims, key=lambda claim: (-claim.priority, claim.since, claim.study))
     given = dict.fromkeys((claim.study for claim in order), 0)
     free = _room(claims, capacity)
@@ -110,6 +113,8 @@ def may_take(study: str, claims: Sequence[Claim], capacity: Resources) -> int:
     """Return how many further slots ``study`` may take now: of its share, what nobody holds."""
     (own,) = (claim for claim in claims if claim.study == study)
     left = entitled(claims, capacity)[study] - own.held
+    if len(claims) == 1:
+        return max(0, left)
     free = _room(claims, capacity)
     for claim in claims:
         _take(claim, claim.held, free)
