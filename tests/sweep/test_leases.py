@@ -124,7 +124,7 @@ with leases.leased("own", 0) as own:
                              text=True)
     assert other.stdout.readline().startswith("waiting for a slot: 2 studies")
     assert not own.may_start(1), "a trial has ended; its slot is the other's now"
-    assert own.denied
+    assert own.gives_back
     assert other.stdout.readline().split() == ["has", "1", "2"]
     assert own.may_start(0), "the first slot stays"
     other.kill()

@@ -158,8 +158,8 @@ class Leases:
         self._ended = threading.Event()
         self._asked_at = 0.0
         self._most = 0
-        self.denied = False
-        """Whether the last trial that was asked for may not start yet."""
+        self.gives_back = False
+        """Whether processes beyond those of the running trials are to be ended, for others."""
         self.share = 0
         self.studies = 1
         self._thread = threading.Thread(target=self._renew, name="leases", daemon=True)
@@ -183,14 +183,13 @@ class Leases:
     def may_start(self, running: int) -> bool:
         """Return whether a trial more than the ``running`` ones may start; True leases its slot."""
         self._hold(running, wanted=self._most)
-        if running == 0:
-            self.denied = False
-            return True  # the first slot is the study's own
-        if self.denied and time.monotonic() - self._asked_at < ASK_AGAIN_S:
+        now = time.monotonic()
+        if running and self.gives_back and now - self._asked_at < ASK_AGAIN_S:
             return False
-        self._asked_at = time.monotonic()
-        self.denied = not self._tell(more=True)
-        return not self.denied
+        self._asked_at = now
+        granted = running == 0 or self._tell(more=True)  # the first slot is the study's own
+        self.gives_back = not granted
+        return granted
 
     def leave(self) -> None:
         """Give everything back."""
@@ -200,7 +199,7 @@ class Leases:
 
     def idle(self, running: int) -> None:
         """Leave to others what this study can't use before one of its trials ends."""
-        self.denied = False
+        self.gives_back = self.studies > 1
         self._hold(running, wanted=max(1, running))
 
     def _hold(self, running: int, *, wanted: int) -> None:

@@ -108,11 +108,11 @@ class EngineScheduler(FIFOScheduler):
     def choose_trial_to_run(self, tune_controller: Any) -> Any:
         """Choose as Tune does; give warm processes back that hold a slot which is not ours."""
         gate = _ENGINES[self.key].gate
-        if gate is not None and gate.denied:
+        if gate is not None and gate.gives_back:
             statuses = {trial.status for trial in tune_controller.get_live_trials()}
             if "PENDING" not in statuses:
                 # Tune keeps an idle process, and its CPU, for the next trial; there is no public
-                # way to end it. tests/sweep/test_two_studies.py holds this.
+                # way to end it. tests/sharing/test_two_studies.py holds this.
                 tune_controller._cleanup_cached_actors(force_all=True)
         return super().choose_trial_to_run(tune_controller)
 

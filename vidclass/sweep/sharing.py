@@ -57,8 +57,8 @@ class Claim:
 class Gate(Protocol):
     """Asked before each trial of a study that shares its cluster."""
 
-    denied: bool
-    """Whether the last trial that was asked for may not start yet."""
+    gives_back: bool
+    """Whether processes beyond those of the running trials are to be ended, for others."""
 
     def may_start(self, running: int) -> bool:
         """Return whether one more than the ``running`` trials may start."""
