@@ -14,6 +14,8 @@ from typing import Any
 import ray
 import yaml
 
+from vidclass.errors import UserError
+
 __all__ = ["capacity", "cluster", "could_have", "slots_of"]
 
 BOOTSTRAP = Path("~/ray_bootstrap_config.yaml").expanduser()
@@ -34,10 +36,16 @@ _TRIAL_SETTINGS = {
     "OMP_NUM_THREADS": "1",
 }
 
+SLOW_START = "timed out during startup"
+
 
 @contextmanager
 def cluster() -> Iterator[None]:
-    """Join the cluster of RAY_ADDRESS, or start Ray here; leave it as it was found."""
+    """Join the cluster of RAY_ADDRESS, or start Ray here; leave it as it was found.
+
+    Raises:
+        UserError: when Ray does not start in time.
+    """
     os.environ.update(_TUNE_SETTINGS)
     if ray.is_initialized():
         yield
@@ -48,7 +56,7 @@ def cluster() -> Iterator[None]:
     logging.getLogger("ray._private.authentication").setLevel(logging.ERROR)
     with warnings.catch_warnings(), _own_signals():
         warnings.simplefilter("ignore")
-        ray.init(
+        _start(
             include_dashboard=False,
             log_to_driver=False,
             logging_level=logging.ERROR,
@@ -62,6 +70,25 @@ def cluster() -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def _start(**settings: Any) -> None:
+    """Start or join Ray.
+
+    Raises:
+        UserError: when the machine is too busy for Ray's own patience.
+    """
+    try:
+        ray.init(**settings)
+    except Exception as error:  # Ray has no type of its own for this
+        if SLOW_START not in str(error):
+            raise
+        raise UserError(
+            "Ray starts within 30 s",
+            f"it took longer, at a load average of {os.getloadavg()[0]:.0f} on "
+            f"{os.cpu_count()} cores",
+            "run the same again once this machine has less to do; nothing is lost",
+        ) from error
 
 
 def _depot() -> dict[str, str]:
