@@ -43,7 +43,8 @@ def open_client(home: Path) -> "MlflowClient":
     import mlflow
 
     for name in ("mlflow", "alembic"):
-        logging.getLogger(name).setLevel(logging.ERROR)
+        # also of errors: they are raised as well, and the writer tells them in its own words
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     uri = tracking_uri(home)
     home.mkdir(parents=True, exist_ok=True)
     with FileLock(home / "mlflow.lock"):  # two first drivers must not both make the database
