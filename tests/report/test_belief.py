@@ -6,6 +6,7 @@ from tests.report.conftest import Reported
 from vidclass.report.belief import Light, lights, num_padded
 from vidclass.report.collect import StudyTables
 from vidclass.report.intervals import Interval
+from vidclass.report.protocol import protocol_rows
 
 
 def told(tables: StudyTables, metadata: Interval | None = None) -> dict[str, Light]:
@@ -81,6 +82,11 @@ def test_quarantine_above_the_limit_is_red(one_split: Reported) -> None:
     data = tables.spec.data.model_copy(update={"quarantine_limit": 0.001})
     strict = replace(tables, spec=tables.spec.model_copy(update={"data": data}))
     assert told(strict)["Quarantined videos"].colour == "red"
+
+
+def test_each_quarantined_video_is_named_with_its_reason(one_split: Reported) -> None:
+    rows = dict(protocol_rows(one_split.tables, "held out"))
+    assert rows["Videos left out"] == "broken.mp4: no video stream"
 
 
 def test_unequal_trials_are_red_once_the_study_is_complete(one_split: Reported) -> None:

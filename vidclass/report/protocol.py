@@ -35,6 +35,7 @@ __all__ = [
 ]
 
 HASH_LENGTH = 12
+MOST_LEFT_OUT = 50
 
 FLOORS_EXPLAINED = {
     "majority": "always names the most frequent class of what it is fitted on; of several classes, "
@@ -94,6 +95,15 @@ def _store(tables: StudyTables) -> str:
     return f"{key}; decoded: {counts}" if counts else key
 
 
+def _left_out(tables: StudyTables) -> list[tuple[str, str]]:
+    """Return the quarantined videos, each with its reason."""
+    bad = tables.manifest[tables.manifest["status"] != "ok"].sort_values("video_id")
+    told = [f"{row.video_id}: {row.reason}" for row in bad.head(MOST_LEFT_OUT).itertuples()]
+    if len(bad) > MOST_LEFT_OUT:
+        told.append(f"{len(bad) - MOST_LEFT_OUT:,} more in the study's manifest.parquet")
+    return [("Videos left out", without_paths("; ".join(told)))] if told else []
+
+
 def protocol_rows(tables: StudyTables, held_out: str) -> list[tuple[str, str]]:
     """Return the protocol as (question, answer).
 
@@ -108,6 +118,7 @@ def protocol_rows(tables: StudyTables, held_out: str) -> list[tuple[str, str]]:
         ("Content hash", str(state.data["content_hash"])[:HASH_LENGTH]),
         ("Split", f"{held_out}; hash {str(state.data['split_hash'])[:HASH_LENGTH]}"),
         ("Store", _store(tables)),
+        *_left_out(tables),
         ("Study file", f"hash {str(started.get('spec_hash', ''))[:HASH_LENGTH]}"),
         ("Unit of independence", f"{spec.primary.unit} ({state.data['num_groups']:,} of them)"),
         ("Primary figure", f"{spec.primary.metric} at {tables.unit} level"),
