@@ -43,6 +43,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "A searched range": spec.RangeSpec,
     "primary": spec.PrimarySpec,
     "finals": spec.FinalsSpec,
+    "floors": spec.FloorsSpec,
 }
 
 NOTES = {

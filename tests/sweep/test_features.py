@@ -8,18 +8,25 @@ import pandas as pd
 import pytest
 import torch
 
+from vidclass.data.feature_store import FeatureStore
 from vidclass.data.frame_store import FrameStore, write_store
 from vidclass.data.manifest import new_manifest, write_manifest
+from vidclass.data.sampling import ClipDataset, FramePositions, Window
+from vidclass.errors import UserErrors
 from vidclass.home import store_folder
 from vidclass.models import backbones, create_model, model_entry, validate_options
 from vidclass.sweep.engine import Engine
 from vidclass.sweep.features import feature_source_of
 from vidclass.sweep.identity import session_facts
 from vidclass.sweep.job import run_job
+from vidclass.sweep.job_data import manifest_of, split_table
 from vidclass.sweep.load import load_study_file
 from vidclass.sweep.prepare import divide
+from vidclass.sweep.weights import check_weights
 from vidclass.tracking.models import load_trained
 from vidclass.training.checkpoints import CheckpointFolder
+from vidclass.training.floor_features import floor_features
+from vidclass.training.floors import FLOOR_NAMES
 
 NUM_VIDEOS, NUM_FRAMES, SIDE = 24, 12, 32
 CLASSES = ["down", "up"]
@@ -42,12 +49,16 @@ arms:
 @pytest.fixture
 def engine(home: Path, tmp_path: Path) -> Engine:
     """A study of one frozen arm over videos of noise, its weights in HOME/weights."""
+    return make_engine(STUDY, home, tmp_path)
+
+
+def make_engine(study: str, home: Path, tmp_path: Path) -> Engine:
     weights = home / "weights" / "squeeze.pth"
     weights.parent.mkdir()
     torch.manual_seed(0)
     torch.save(backbones.build_trunk("squeezenet1_1", 32).state_dict(), weights)
     file = tmp_path / "features.yaml"
-    file.write_text(STUDY.replace("WEIGHTS", weights.name))
+    file.write_text(study.replace("WEIGHTS", weights.name))
     loaded = load_study_file(str(file))
     engine = Engine(loaded.spec, loaded.name, home, loaded.videos)
     session_facts(engine, loaded, slots=1)
@@ -121,6 +132,63 @@ def test_frozen_arms_run_their_backbone_once(
 
     check_that_the_model_takes_clips(engine)
     engine.close()
+
+
+FLOORS = "floors: {backbone: squeezenet1_1, weights: WEIGHTS}"
+
+
+def test_floors_take_the_features_that_the_arms_take(home: Path, tmp_path: Path) -> None:
+    engine = make_engine(STUDY + FLOORS, home, tmp_path)
+    while (job := engine.propose()) is not None and job["kind"] != "floors":
+        run_quietly(engine, job)
+    assert job is not None
+    run_quietly(engine, job)
+    (key,) = {path.parent.name for path in store_folder(home).rglob("features.json")}
+    stored = FeatureStore.open(store_folder(home) / key)
+
+    frames = FrameStore.open(store_folder(home) / STORE)
+    table = pd.concat([split_table(job, home, name) for name in ("train", "valid", "test")])
+    features = floor_features(
+        frames, table, manifest_of(job, home), Window(**job["window"]), encoded=stored
+    )
+    f_TD = stored.features(features.sample_ids[0])
+    shown = ClipDataset(
+        frames,
+        table.head(1),
+        window=Window(**job["window"]),
+        positions=FramePositions(tuple(range(6))),
+        input_size=SIDE,
+    ).frame_numbers(np.array([0]), epoch=0, train=False)[0]
+    np.testing.assert_array_equal(features.middle_ND[0], f_TD[shown[3]])
+    np.testing.assert_allclose(features.mean_ND[0], f_TD[shown].mean(axis=0), rtol=1e-5)
+    steps_TD = np.abs(np.diff(f_TD[shown], axis=0))
+    np.testing.assert_allclose(features.difference_ND[0], steps_TD.mean(axis=0), rtol=1e-4)
+    scored = {floor for _, floor in engine.state.floors}
+    assert scored == set(FLOOR_NAMES)
+    engine.close()
+
+
+def run_quietly(engine: Engine, job: dict[str, Any]) -> None:
+    run_job(
+        job,
+        engine.home,
+        lambda message, payload: engine.on_message(job["trial"], job["attempt"], message, payload),
+    )
+
+
+def test_weights_of_the_floors_are_tried_before_anything_starts(tmp_path: Path) -> None:
+    file = tmp_path / "features.yaml"
+    file.write_text(STUDY.replace("WEIGHTS", "none") + FLOORS.replace("WEIGHTS", "nowhere.pth"))
+    with pytest.raises(UserErrors, match=r"nowhere\.pth"):
+        check_weights(load_study_file(str(file)).spec)
+
+
+def test_a_net_of_the_floors_that_there_is_not_is_told(tmp_path: Path) -> None:
+    file = tmp_path / "features.yaml"
+    floors = "floors: {backbone: squeezenet9, weights: none}"
+    file.write_text(STUDY.replace("WEIGHTS", "none") + floors)
+    with pytest.raises(UserErrors, match="squeezenet9"):
+        check_weights(load_study_file(str(file)).spec)
 
 
 def check_that_the_model_takes_clips(engine: Engine) -> None:

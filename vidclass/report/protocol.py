@@ -20,12 +20,13 @@ from vidclass.report.table import (
     without_paths,
 )
 from vidclass.sweep.points import sampler_name
+from vidclass.sweep.spec import StudySpec
 from vidclass.training.scoring import Metric
 
 __all__ = [
-    "FEATURES_NOTE",
     "FLOORS_EXPLAINED",
     "GLOSSARY",
+    "features_note",
     "fold_table",
     "perturbation_table",
     "protocol_rows",
@@ -49,11 +50,7 @@ FLOORS_EXPLAINED = {
 }
 """What each floor sees."""
 
-FEATURES_NOTE = (
-    "Frozen features are an 8 x 8 colour grid and gradient orientation histograms of a 32 x 32 "
-    "frame; no trained weights are used. Floors are fitted on train and validation together, since "
-    "nothing in them is tuned."
-)
+FITTED_NOTE = "Floors are fitted on train and validation together, since nothing in them is tuned."
 
 GLOSSARY = {
     "arm": "one side of the comparison: an architecture with what is searched in it",
@@ -79,6 +76,23 @@ GLOSSARY = {
     "exact match": "share of the answers in which every class is right",
     "quarantined": "a video that could not be read, left out with its reason",
 }
+
+
+def features_note(spec: StudySpec) -> str:
+    """Say which frozen features the floors took."""
+    floors = spec.floors
+    if floors.backbone is None:
+        which = (
+            "an 8 x 8 colour grid and gradient orientation histograms of a 32 x 32 frame; no "
+            "trained weights are used"
+        )
+    else:
+        weights = {"none": "random", "imagenet": "the published ImageNet"}.get(floors.weights)
+        which = (
+            f"those of {floors.backbone}, {floors.pooling} pooled, with "
+            f"{weights or without_paths(floors.weights)} weights: what the arms on that net see too"
+        )
+    return f"Frozen features are {which}. {FITTED_NOTE}"
 
 
 def reproduce_command(tables: StudyTables) -> str:

@@ -134,7 +134,7 @@ def summarize(tables: StudyTables) -> Page:
         confounds=confound_rows(tables.state.data),
         trials=protocol.trial_table(tables),
         trials_told=_trials_told(tables),
-        features_note=protocol.FEATURES_NOTE,
+        features_note=protocol.features_note(tables.spec),
         events_told=f"{tables.state.num_events:,} events",
         drawn=drawn,
         comparisons=compared.shown_differences(scores),

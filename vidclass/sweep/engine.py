@@ -243,6 +243,7 @@ class Engine:
             "config": trial.config,
             "select": f"valid_{self.spec.primary.metric}",
             "perturbations": self.spec.finals.perturbations,
+            "floors": self.spec.floors.model_dump(mode="json"),
             "plugins": list(self.plugins),
         }
 

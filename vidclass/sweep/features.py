@@ -18,15 +18,22 @@ from vidclass.data.pose_store import prepare_poses
 from vidclass.data.transforms import BatchTransform
 from vidclass.home import store_folder
 from vidclass.models import FeatureSource, PoseSource, model_entry
-from vidclass.models.backbones import frozen_backbone
+from vidclass.models.backbones import BackboneOptions, feature_source, frozen_backbone
+from vidclass.models.backbones_library import backbone_facts
 from vidclass.models.pretrained import weights_hash
 from vidclass.models.registry import Normalisation
 from vidclass.sweep.load import corners, trial_config
-from vidclass.sweep.spec import StudySpec
+from vidclass.sweep.spec import FloorsSpec, StudySpec
 from vidclass.training.precision import to_device
 from vidclass.training.process_state import process_state
 
-__all__ = ["check_poses", "feature_source_of", "features_of"]
+__all__ = [
+    "check_poses",
+    "feature_source_of",
+    "features_of",
+    "floor_features_of",
+    "floor_source_of",
+]
 
 Job = dict[str, Any]
 
@@ -63,6 +70,36 @@ def features_of(
         return prepare_poses(frames, store_folder(home), source.options, source.num_features)
     entry = model_entry(job["config"]["model"])
     pixels = entry.normalisation(entry.options.model_validate(job["config"]["options"]))
+    return _encoded(job, source, pixels, frames, home, device)
+
+
+def floor_source_of(floors: FloorsSpec, input_size: int) -> FeatureSource | None:
+    """Return how the features are made that the floors take; None where no net makes them."""
+    if floors.backbone is None:
+        return None
+    options = {"input_size": input_size, **floors.model_dump()}
+    return feature_source(BackboneOptions.model_validate(options))
+
+
+def floor_features_of(
+    job: Job, frames: FrameStore, home: Path, device: torch.device
+) -> FeatureStore | None:
+    """Return the features of a net that the study's floors take, computing those not there."""
+    source = floor_source_of(FloorsSpec.model_validate(job["floors"]), job["input_size"])
+    if source is None:
+        return None
+    pixels = backbone_facts(source.backbone).normalisation
+    return _encoded(job, source, pixels, frames, home, device)[0]
+
+
+def _encoded(
+    job: Job,
+    source: FeatureSource,
+    pixels: Normalisation,
+    frames: FrameStore,
+    home: Path,
+    device: torch.device,
+) -> tuple[FeatureStore, Built]:
     crop = CropOptions.model_validate(job["crop"])
     recipe = FeatureRecipe(
         backbone=source.backbone,

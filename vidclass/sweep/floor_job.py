@@ -12,7 +12,8 @@ from vidclass.data.samples import read_samples
 from vidclass.data.sampling import Window
 from vidclass.home import studies_folder
 from vidclass.sweep import predictions as files
-from vidclass.sweep.job_data import Job, manifest_of, split_table, store_of
+from vidclass.sweep.features import floor_features_of
+from vidclass.sweep.job_data import Job, device, manifest_of, split_table, store_of
 from vidclass.training.evaluate import Predictions
 from vidclass.training.floor_features import floor_features
 from vidclass.training.floors import FLOORS, run_floor
@@ -35,7 +36,12 @@ def run_floors(job: Job, home: Path, report: Callable[[str, dict[str, Any]], Non
     samples = read_samples(table, num_frames_N, num_classes)
     labels = samples.labels
     features = floor_features(
-        store, table, manifest, Window(**job["window"]), geometry=job["geometry"]
+        store,
+        table,
+        manifest,
+        Window(**job["window"]),
+        geometry=job["geometry"],
+        encoded=floor_features_of(job, store, home, device()),
     )
     rows = np.arange(len(table))
 

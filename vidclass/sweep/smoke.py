@@ -7,6 +7,7 @@ weights; a study that has no videos of its own gets the control data set.
 from typing import Any
 
 from vidclass.models import ModelOptions, model_entry
+from vidclass.models.backbones import QUICK
 from vidclass.sweep.spec import ArmSpec, StudySpec
 
 __all__ = ["smoke_changes"]
@@ -35,6 +36,8 @@ def smoke_changes(spec: StudySpec, *, own_videos: bool) -> dict[str, Any]:
     if not own_videos:
         window = spec.data.window.model_dump(mode="json")
         changes["data"] = {"source": "moving_shapes", "window": window}
+    if spec.floors.backbone is not None:
+        changes["floors"] = {key: QUICK[key] for key in ("backbone", "weights")}
     changes |= {**BUDGET, "data.input_size": min(SIDE, spec.data.input_size)}
     return {**changes, "arms": [_small(arm) for arm in spec.arms]}
 

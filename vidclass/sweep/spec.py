@@ -22,6 +22,7 @@ from vidclass.data.crops import CropOptions
 from vidclass.data.frame_store import StoreOptions
 from vidclass.data.sample_table import Labelling, Windows
 from vidclass.data.transforms import Augment
+from vidclass.models.backbones_library import Pooling
 from vidclass.training.scoring import METRICS_OF_TASK, Metric
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "BudgetSpec",
     "DataSpec",
     "FinalsSpec",
+    "FloorsSpec",
     "HalvingSpec",
     "PrimarySpec",
     "Profile",
@@ -260,6 +262,18 @@ class FinalsSpec(_Spec):
     `permuted_labels`. A control that comes close to the champion is told in the report."""
 
 
+class FloorsSpec(_Spec):
+    """What the floors know of a frame; arms on trained weights are held against the same ones."""
+
+    backbone: str | None = None
+    """An image net whose frozen features the floors take; null = an 8 x 8 colour grid and gradient
+    histograms, which need no weights."""
+    weights: str = "imagenet"
+    """imagenet, none or a file, as of the arms on a backbone."""
+    pooling: Pooling = "avg"
+    """How its last map becomes one vector."""
+
+
 class PrimarySpec(_Spec):
     """What the verdict is about; fixed before any final is scored."""
 
@@ -320,6 +334,8 @@ class StudySpec(_Spec):
     """The arm that vs_control compares with."""
     finals: FinalsSpec = FinalsSpec()
     """Seeds of re-runs, finals and controls."""
+    floors: FloorsSpec = FloorsSpec()
+    """What the floors know of a frame."""
     slots: int | None = Field(default=None, ge=1)
     """Trials at once; null = one a GPU, or one a core. Shapes no result."""
     priority: int = Field(default=0, ge=-100, le=100)

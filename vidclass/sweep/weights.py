@@ -1,10 +1,14 @@
 """Trained weights that a study begins with: fetched and tried before anything is started."""
 
+from pydantic import ValidationError
+
 from vidclass.errors import UserError, UserErrors, raise_collected
 from vidclass.models import create_model, model_entry
-from vidclass.models.backbones import with_backbone
+from vidclass.models.backbones import frozen_backbone, with_backbone
 from vidclass.models.pretrained import NO_WEIGHTS
+from vidclass.sweep.features import floor_source_of
 from vidclass.sweep.load import corners, trial_config
+from vidclass.sweep.mistakes import told
 from vidclass.sweep.spec import StudySpec
 
 __all__ = ["check_weights"]
@@ -36,4 +40,14 @@ def check_weights(spec: StudySpec) -> None:
                 mistakes.append(error)
             except UserErrors as errors:
                 mistakes += errors.errors
+    try:
+        source = floor_source_of(spec.floors, spec.data.input_size)
+        if source is not None:
+            frozen_backbone(source)
+    except ValidationError as error:
+        mistakes += told(error, {}, "floors")
+    except UserError as error:
+        mistakes.append(error)
+    except UserErrors as errors:
+        mistakes += errors.errors
     raise_collected(mistakes)

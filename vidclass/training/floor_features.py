@@ -1,18 +1,22 @@
 """What the floors know of a video: its file's figures, and fixed features of frames of its window.
 
-The frames are those of the centred window that single-view arms are scored on, cut to 32 x 32 by
-the study's geometry. Nothing here is learned or downloaded.
+The frames are those of the centred window that single-view arms are scored on. Their features are
+those of a frozen backbone, where the study names one for its floors; or nothing is learned or
+downloaded: colours and gradients of the frame, cut to 32 x 32 by the study's geometry.
 
 Legend: N samples, T frames, F frames of a chunk, H height, W width, C channels, D features,
 M figures of a file.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from vidclass.data.feature_dataset import FeatureDataset
+from vidclass.data.feature_store import FeatureStore
 from vidclass.data.frame_store import FrameStore
 from vidclass.data.sampling import ClipDataset, FramePositions, Geometry, Window
 
@@ -105,6 +109,7 @@ def floor_features(
     window: Window,
     *,
     geometry: Geometry = "crop",
+    encoded: FeatureStore | None = None,
 ) -> FloorFeatures:
     """Compute the inputs of all floors, once for a study and window.
 
@@ -114,29 +119,35 @@ def floor_features(
         manifest: ``video_id`` and ``METADATA_COLUMNS`` of its videos.
         window: the study's.
         geometry: the study's.
+        encoded: what a frozen backbone made of those frames; None: colours and gradients.
 
     Raises:
         UserError: when a stored frame is smaller than 32 pixels, or a video is not stored.
     """
     num_bag = min(NUM_BAG_FRAMES, window.num_frames)
     bag = np.linspace(0, window.num_frames - 1, num_bag).round().astype(int)
-    data = ClipDataset(
-        store,
-        samples.drop(columns="label_ids", errors="ignore").assign(label_id=0, group=""),
-        window=window,
-        positions=FramePositions((*bag.tolist(), window.num_frames // 2)),
-        input_size=FRAME_SIZE,
-        geometry=geometry,
-    )
+    table = samples.drop(columns="label_ids", errors="ignore").assign(label_id=0, group="")
+    settings: dict[str, Any] = {
+        "window": window,
+        "positions": FramePositions((*bag.tolist(), window.num_frames // 2)),
+        "input_size": FRAME_SIZE,
+        "geometry": geometry,
+    }
+    if encoded is None:
+        data, num_features = ClipDataset(store, table, **settings), NUM_FRAME_FEATURES
+    else:
+        data = FeatureDataset(store, encoded, table, **settings)
+        num_features = encoded.num_features
     num_samples, files = data.num_samples, manifest.set_index("video_id")
     middle_ND, mean_ND, deviation_ND, difference_ND = (
-        np.empty((num_samples, NUM_FRAME_FEATURES), dtype=np.float32) for _ in range(4)
+        np.empty((num_samples, num_features), dtype=np.float32) for _ in range(4)
     )
     for start in range(0, num_samples, CHUNK_SAMPLES):
         rows = np.arange(start, min(start + CHUNK_SAMPLES, num_samples))
-        x_BTHWC = data.read(rows, epoch=0, train=False).numpy()
-        features = frame_features(x_BTHWC.reshape(-1, FRAME_SIZE, FRAME_SIZE, 3))
-        features_BTD = features.reshape(len(rows), num_bag + 1, NUM_FRAME_FEATURES)
+        features_BTD = data.read(rows, epoch=0, train=False).numpy()
+        if encoded is None:
+            frames = features_BTD.reshape(-1, FRAME_SIZE, FRAME_SIZE, 3)
+            features_BTD = frame_features(frames).reshape(len(rows), num_bag + 1, num_features)
         bag_BTD = features_BTD[:, :-1]
         middle_ND[rows] = features_BTD[:, -1]
         mean_ND[rows] = bag_BTD.mean(axis=1)
