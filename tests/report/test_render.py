@@ -11,7 +11,9 @@ from tests.report.conftest import Reported
 from tests.report.make_study import make_study
 from vidclass.errors import UserError
 from vidclass.report.__main__ import app
+from vidclass.report.protocol import features_note
 from vidclass.report.render import render_report
+from vidclass.sweep.spec import FloorsSpec
 
 LOADING = {
     "img": "src", "script": "src", "link": "href", "iframe": "src", "source": "src",
@@ -236,3 +238,20 @@ def test_an_unknown_study_is_told_with_those_that_exist(
     result = CliRunner().invoke(app, ["no_such_study"])
     assert isinstance(result.exception, UserError)
     assert "small_study" in result.exception.remedy
+
+
+@pytest.mark.parametrize(
+    ("floors", "told"),
+    [
+        ({}, "no trained weights are used"),
+        ({"backbone": "mobilenet_v2"}, "mobilenet_v2, avg pooled, with the published ImageNet"),
+        ({"backbone": "resnet18", "weights": "none", "pooling": "max"}, "max pooled, with random"),
+        ({"backbone": "resnet18", "weights": "/home/someone/r18.pth"}, "with r18.pth weights"),
+    ],
+)
+def test_the_page_says_which_features_the_floors_took(
+    one_split: Reported, floors: dict[str, str], told: str
+) -> None:
+    spec = one_split.tables.spec.model_copy(update={"floors": FloorsSpec(**floors)})
+    assert told in features_note(spec)
+    assert features_note(one_split.tables.spec) in one_split.markdown

@@ -22,7 +22,7 @@ from vidclass.sweep.points import sampler_name
 from vidclass.sweep.policy import DEPLOY_FOLD, FEWER_VIDEOS
 from vidclass.sweep.progress import planned_trials
 from vidclass.sweep.screen import duration
-from vidclass.sweep.spec import RangeSpec, StudySpec
+from vidclass.sweep.spec import ArmSpec, RangeSpec, StudySpec
 
 __all__ = ["Plan", "plan_lines", "plan_of"]
 
@@ -78,6 +78,7 @@ def plan_of(spec: StudySpec, dataset: Dataset, given: pd.DataFrame | None = None
     num_folds, num_groups = int(outer["fold"].nunique()), int(tested["group"].nunique())
     uses_order = {arm.name: model_entry(arm.model).uses_order for arm in spec.arms}
     trials = planned_trials(spec, num_folds, uses_order)
+    costs = _profiles(spec)
     num_train = int((outer["split"] == "train").sum() / num_folds)
     return Plan(
         trials=trials,
@@ -93,10 +94,9 @@ def plan_of(spec: StudySpec, dataset: Dataset, given: pd.DataFrame | None = None
             100 * resolvable_difference(num_groups, discordance=0.05),
             100 * resolvable_difference(num_groups, discordance=0.30),
         ),
-        seconds_one_slot=_seconds(spec, trials, num_train),
+        seconds_one_slot=_seconds(spec, trials, num_train, costs),
         checkpoint_bytes=sum(
-            count * _num_parameters(spec, arm) * BYTES_PER_PARAMETER
-            for arm, count in trials.items()
+            count * costs[arm].parameters * BYTES_PER_PARAMETER for arm, count in trials.items()
         ),
     )
 
@@ -108,18 +108,16 @@ def _num_comparisons(spec: StudySpec) -> int:
     ]
 
 
-def _largest_arm(spec: StudySpec) -> str:
-    return max((arm.name for arm in spec.arms), key=lambda name: _profile(spec, name).parameters)
+def _profiles(spec: StudySpec) -> dict[str, Profile]:
+    """Return what each arm costs, in the middle of its search; the unknown one as the largest."""
+    own = {arm.name: _profile(spec, arm) for arm in spec.arms}
+    largest = max(own.values(), key=lambda costs: costs.parameters)
+    return {**dict.fromkeys(UNKNOWN_ARM, largest), **own}
 
 
-def _num_parameters(spec: StudySpec, arm: str) -> int:
-    return _profile(spec, arm).parameters
-
-
-def _profile(spec: StudySpec, arm: str) -> Profile:
-    found = spec.arm(arm if arm not in UNKNOWN_ARM else _largest_arm(spec))
-    params = {name: _middle(range_) for name, range_ in found.search.items()}
-    config = trial_config(spec, found, params)
+def _profile(spec: StudySpec, arm: ArmSpec) -> Profile:
+    params = {name: _middle(range_) for name, range_ in arm.search.items()}
+    config = trial_config(spec, arm, params)
     return profile(config["model"], 10, **config["options"])
 
 
@@ -129,10 +127,12 @@ def _middle(range_: RangeSpec | list[object]) -> object:
     return int(range_.low) if range_.type == "int" else range_.low
 
 
-def _seconds(spec: StudySpec, trials: dict[str, int], num_train: int) -> float:
+def _seconds(
+    spec: StudySpec, trials: dict[str, int], num_train: int, costs: dict[str, Profile]
+) -> float:
     """Return a first guess of the training time on one slot: 3 x forward for a step."""
     gmacs = sum(
-        count * spec.budget.epochs * num_train * 3 * _profile(spec, arm).step_gmacs
+        count * spec.budget.epochs * num_train * 3 * costs[arm].step_gmacs
         for arm, count in trials.items()
     )
     return gmacs / ASSUMED_GMACS_PER_S
