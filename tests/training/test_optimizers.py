@@ -41,6 +41,48 @@ def test_settings_reach_the_optimizer(make_model):
     assert (group["lr"], group["eps"], group["momentum"]) == (0.5, 1e-3, 0.4)
 
 
+LR, DECAY, EPSILON = 0.01, 0.1, 1e-3
+
+
+def by_equations(name, weight, gradients, momentum):
+    """Return the weight after a step a gradient, by the equations of the papers."""
+    first = second = buffer = torch.zeros_like(weight)
+    for step, gradient in enumerate(gradients, start=1):
+        if name != "adamw":  # decay as a part of the loss; AdamW's (2019) stands beside it
+            gradient = gradient + DECAY * weight
+        if name == "sgd":
+            buffer = gradient if step == 1 else momentum * buffer + gradient
+            weight = weight - LR * buffer
+        elif name == "rmsprop":
+            second = 0.99 * second + 0.01 * gradient**2
+            buffer = momentum * buffer + gradient / (second.sqrt() + EPSILON)
+            weight = weight - LR * buffer
+        else:
+            first = momentum * first + (1 - momentum) * gradient
+            second = 0.999 * second + 0.001 * gradient**2
+            mean, square = first / (1 - momentum**step), second / (1 - 0.999**step)
+            weight = weight * (1 - LR * DECAY) if name == "adamw" else weight
+            weight = weight - LR * mean / (square.sqrt() + EPSILON)
+    return weight
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+@pytest.mark.parametrize("name", ["sgd", "adam", "adamw", "rmsprop"])
+def test_every_optimizer_follows_its_equations(name, momentum):
+    torch.manual_seed(0)
+    layer = nn.Linear(5, 4, bias=False)
+    config = TrainConfig(
+        optimizer=name, lr=LR, weight_decay=DECAY, epsilon=EPSILON, momentum=momentum
+    )
+    optimizer = make_optimizer(layer, config)
+    gradients = [torch.randn(4, 5) for _ in range(4)]
+    expected = by_equations(name, layer.weight.detach().clone(), gradients, momentum)
+    for gradient in gradients:
+        layer.weight.grad = gradient.clone()
+        optimizer.step()
+    torch.testing.assert_close(layer.weight.detach(), expected, rtol=1e-5, atol=1e-6)
+
+
 def test_glorot_has_its_variance_and_zero_biases():
     layer = nn.Conv2d(16, 32, 3)
     initialise(layer, "glorot")

@@ -70,6 +70,58 @@ def test_plateau_drops_after_its_patience_and_starts_counting_again():
     assert rates == pytest.approx([1, 1, 1, 0.1, 0.1, 0.1, 0.01])
 
 
+def rates_of(config: TrainConfig, gains: list[bool]) -> tuple[list[float], Schedule]:
+    """Return the rate of each epoch of one step, and the schedule after the last."""
+    _, schedule = schedule_of(config)
+    rates = []
+    for improved in gains:
+        schedule.before_step()
+        rates.append(schedule.lr)
+        schedule.after_epoch(improved)
+    return rates, schedule
+
+
+def test_rounds_share_the_epochs_at_a_thousandth_and_below():
+    config = TrainConfig(schedule="rounds", lr=1e-3, num_rounds=3, plateau_factor=0.1, epochs=7)
+    rates, schedule = rates_of(config, [True] * 7)
+    assert rates == pytest.approx([1e-3] * 3 + [1e-4] * 3 + [1e-5])
+    assert not schedule.ended
+    schedule.after_epoch(True)
+    schedule.after_epoch(True)
+    assert schedule.ended
+
+
+def test_a_round_ends_early_where_nothing_is_gained():
+    config = TrainConfig(schedule="rounds", lr=1e-3, num_rounds=3, epochs=30, plateau_patience=2)
+    rates, schedule = rates_of(config, [True, False, False, True, False, False, False, False])
+    assert rates == pytest.approx([1e-3] * 3 + [1e-4] * 3 + [1e-5] * 2)
+    assert schedule.ended
+
+
+@pytest.mark.parametrize("name", ["rounds", "plateau"])
+def test_a_resumed_schedule_goes_on_where_it_was(name):
+    config = TrainConfig(schedule=name, lr=1.0, plateau_patience=2, epochs=12, warmup_share=0.0)
+    gains = [True, False, False, True, False, True, False, False, False]
+    whole, _ = rates_of(config, gains)
+    for cut in range(1, len(gains)):
+        before, first = rates_of(config, gains[:cut])
+        _, second = schedule_of(config)
+        second.load_state_dict(first.state_dict())
+        after = []
+        for improved in gains[cut:]:
+            second.before_step()
+            after.append(second.lr)
+            second.after_epoch(improved)
+        assert before + after == pytest.approx(whole)
+
+
+def test_a_group_has_its_own_share_of_the_rate():
+    optimizer, schedule = schedule_of(TrainConfig(schedule="constant", warmup_share=0.0, lr=0.5))
+    optimizer.param_groups[0]["lr_factor"] = 0.1
+    schedule.before_step()
+    assert [group["lr"] for group in optimizer.param_groups] == pytest.approx([0.05, 0.5])
+
+
 def test_momentum_is_left_alone_where_it_does_not_cycle():
     config = TrainConfig(schedule="cosine", momentum=0.7)
     optimizer, schedule = schedule_of(config)
