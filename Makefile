@@ -25,7 +25,8 @@ SIDE_BY_SIDE = -n $(TEST_WORKERS) --dist loadfile
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help study smoke test check lint test-slow test-fault test-browser test-cluster bench wheel constraints clean-env \
+.PHONY: help study smoke test check lint test-slow test-fault test-browser test-cluster test-cluster-smoke audit \
+        bench wheel constraints clean-env \
         python-version
 
 help:  ## this list
@@ -79,7 +80,14 @@ test-browser: $(VENV)/.installed-dev  ## reports and MLflow's pages in a real br
 	@echo "== pytest, browser tier" && $(TEST_ENV) $(BIN)/python -m pytest -m browser $(PYTEST_ARGS)
 
 test-cluster: $(VENV)/.installed-dev  ## clusters on namespaced hosts (root; sshd and rsync installed)
-	@echo "== pytest, cluster tier" && $(TEST_ENV) $(BIN)/python -m pytest -m cluster $(PYTEST_ARGS)
+	@echo "== pytest, cluster tier" && $(TEST_ENV) $(BIN)/python -m pytest -m cluster -rs $(PYTEST_ARGS)
+
+test-cluster-smoke: $(VENV)/.installed-dev  ## the part of it that CI runs, in under five minutes
+	@echo "== pytest, cluster smoke" && $(TEST_ENV) $(BIN)/python -m pytest -m "cluster and smoke" -rs $(PYTEST_ARGS)
+
+audit: $(VENV)/.installed  ## known holes of the pinned packages (asks the index; needs the network)
+	@$(PIP) install -q 'pip-audit>=2.7' -c constraints.txt
+	@$(BIN)/python -m pip_audit --strict --no-deps --disable-pip --progress-spinner off -r constraints.txt
 
 bench: $(VENV)/.installed  ## every benchmark: a table each, and JSON beside it (make study first)
 	@failed=""; for name in build index start epoch augment memory study statistics_acceptance; do \
@@ -87,8 +95,8 @@ bench: $(VENV)/.installed  ## every benchmark: a table each, and JSON beside it 
 	  $(BIN)/python benchmarks/table.py; \
 	  if [ -n "$$failed" ]; then echo "failed:$$failed" >&2; exit 1; fi
 
-wheel: $(VENV)/.installed-dev  ## dist/vidclass-VERSION.whl, which cluster.yaml installs on every node
-	@rm -f dist/vidclass-*.whl && $(BIN)/python -m hatchling build -t wheel -d dist
+wheel: $(VENV)/.installed-dev  ## dist/: the wheel and the tested versions, for every node of a cluster
+	@rm -f dist/vidclass-*.whl && $(BIN)/python -m hatchling build -t wheel -d dist && cp constraints.txt dist/
 
 constraints: $(VENV)/.installed-dev  ## write constraints.txt from the environment
 	@{ head -2 constraints.txt; $(PIP) freeze --exclude-editable \

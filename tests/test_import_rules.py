@@ -12,6 +12,8 @@ PACKAGE = Path(__file__).resolve().parent.parent / "vidclass"
 
 RAY_FILES = {
     "cluster/check.py",  # Ray's own check of a cluster file; starts nothing
+    "cluster/check_commands.py",  # the options that `ray start` has
+    "cluster/facts.py",  # what the head tells of its nodes
     "data/parallel.py",  # one task a file, for checks and extraction; makes no store
     "data/pipeline.py",
     "sweep/runner.py",

@@ -24,15 +24,21 @@ mount -t tmpfs -o mode=755 run "$root/run"
 mount -t tmpfs -o mode=1777,size="${HOST_DISK:-3g}" tmp "$root/tmp"
 # The environment gets an overlay of its own: under a tmpfs that of / would not show it.
 mkdir -p "$root$environment"
+layers=$environment
+# A machine image with vidclass inside (cluster/Dockerfile): the wheel unpacked, and beside it.
+if [ -d "$state/image" ]; then
+  layers=$state/image:$environment
+  install -D -t "$root/opt/vidclass" "$state"/project/dist/vidclass-*.whl
+fi
 mount -t overlay overlay \
-  -o "lowerdir=$environment,upperdir=$disk/environment_upper,workdir=$disk/environment_work" \
+  -o "lowerdir=$layers,upperdir=$disk/environment_upper,workdir=$disk/environment_work" \
   "$root$environment"
 # One folder that all hosts see: stands for NFS or EFS.
 mkdir -p "$root/mnt/vidclass"
 mount --bind "$state/shared" "$root/mnt/vidclass"
-# What the laptop submits from, and nothing else of the machine's own folders.
+# What the laptop submits from.
 mkdir -p "$root/srv/project"
-mount --bind "$state/project" "$root/srv/project"
+if [ "$name" = laptop ]; then mount --bind "$state/project" "$root/srv/project"; fi
 
 cp "$state/hosts" "$root/etc/hosts"
 rm -rf "$root/root/.ssh" "$root/root/.ray" "$root/root/.aws" "$root"/root/.bash_profile \
@@ -40,7 +46,10 @@ rm -rf "$root/root/.ssh" "$root/root/.ray" "$root/root/.aws" "$root"/root/.bash_
 install -d -m 700 "$root/root/.ssh" "$root/run/sshd"
 echo 'test -f ~/.bashrc && . ~/.bashrc' > "$root/root/.profile"
 # No ray in PATH: the cluster file has to see to that, as on a real machine.
-echo 'export RAY_USAGE_STATS_ENABLED=0' > "$root/root/.bashrc"
+{ echo 'export RAY_USAGE_STATS_ENABLED=0'; cat "$state/profile"; } > "$root/root/.bashrc"
+# All hosts are run by root, who needs no sudo, but cluster files for a cloud call it.
+command -v sudo > /dev/null || install -m 755 /dev/stdin "$root/usr/local/bin/sudo" <<< '#!/bin/sh
+exec "$@"'
 clean=(/usr/bin/env -i HOME=/root PATH=/usr/sbin:/usr/bin:/sbin:/bin)
 
 if [ "$name" = laptop ]; then

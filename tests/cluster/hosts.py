@@ -9,7 +9,10 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
+import sysconfig
 import time
+import zipfile
 from pathlib import Path
 
 __all__ = ["Hosts", "why_not"]
@@ -44,15 +47,17 @@ class Hosts:
         state: an empty folder outside /tmp's own tmpfs of a host; its path is short.
         environment: the virtual environment that all hosts have.
         project: a folder that the laptop sees at /srv/project.
+        profile: lines that every host reads at a login, as what a cloud's machine would know.
     """
 
-    def __init__(self, state: Path, environment: Path, project: Path) -> None:
+    def __init__(self, state: Path, environment: Path, project: Path, profile: str = "") -> None:
         self.state, self.environment = state, environment
         self._prefix = f"v{os.getpid() % 10_000}"
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         state.mkdir(parents=True, exist_ok=True)
         for folder in ("shared", "project"):
             (state / folder).mkdir()
+        (state / "profile").write_text(profile)
         shutil.copytree(project, state / "project", dirs_exist_ok=True)
         for key in ("key", "host_key"):
             self._do("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(state / key))
@@ -93,7 +98,7 @@ class Hosts:
     ) -> subprocess.CompletedProcess[str]:
         """Run a line of shell on a host as its root user would."""
         return subprocess.run(
-            [*self._inside(name), "bash", "-c", command],
+            self.words(name, command),
             capture_output=True,
             text=True,
             timeout=timeout_s,
@@ -103,9 +108,11 @@ class Hosts:
     def start(self, name: str, command: str, log: Path) -> subprocess.Popen[bytes]:
         """Start a line of shell on a host and return at once."""
         with log.open("wb") as told:
-            return subprocess.Popen(
-                [*self._inside(name), "bash", "-c", command], stdout=told, stderr=told
-            )
+            return subprocess.Popen(self.words(name, command), stdout=told, stderr=told)
+
+    def words(self, name: str, command: str) -> list[str]:
+        """Return the words that run a line of shell on a host."""
+        return [*self._inside(name), "bash", "-c", command]
 
     def processes(self, name: str, pattern: str) -> list[str]:
         """Return the processes of a host whose command line matches."""
@@ -130,6 +137,26 @@ class Hosts:
         """Start a host that was powered off; its disk is as new."""
         shutil.rmtree(self.state / name)
         self._boot(name)
+
+    def use_image(self) -> None:
+        """Have hosts that are added from now on start with vidclass inside."""
+        (wheel,) = (self.state / "project" / "dist").glob("vidclass-*.whl")
+        packages = Path(sysconfig.get_path("purelib")).relative_to(sys.prefix)
+        with zipfile.ZipFile(wheel) as archive:
+            archive.extractall(self.state / "image" / packages)
+
+    def pin(self, name: str, cores: str) -> None:
+        """Let a host use these cores alone, as ``0`` or ``0-1``."""
+        self._do("taskset", "--all-tasks", "--pid", "--cpu-list", cores, self._first_process(name))
+
+    def remove(self, name: str) -> None:
+        """Power a host off for good; its address and its name may be given again."""
+        self.power_off(name)
+        self._do("ip", "netns", "del", self._namespace(name))
+        shutil.rmtree(self.state / name)
+        table = self.state / "hosts"
+        kept = [line for line in table.read_text().splitlines() if line.split()[1] != name]
+        table.write_text("\n".join(kept) + "\n")
 
     def close(self) -> None:
         """End all hosts and remove what they left."""
@@ -166,12 +193,6 @@ class Hosts:
 
     def _inside(self, name: str) -> list[str]:
         """Return the words that take a command into a host."""
-        (first,) = subprocess.run(
-            ["pgrep", "-o", "-P", str(self._processes[name].pid)],
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout.split()
         clean = {
             "HOME": "/root",
             "TERM": "dumb",
@@ -181,21 +202,18 @@ class Hosts:
             "PATH": f"{self.environment}/bin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
         }
         words = [f"{key}={value}" for key, value in clean.items()]
-        return [
-            "nsenter",
-            "-t",
-            first,
-            "-n",
-            "-p",
-            "-m",
-            "-u",
-            "-i",
-            "-r",
-            "-w",
-            "env",
-            "-i",
-            *words,
-        ]
+        enter = f"nsenter -t {self._first_process(name)} -n -p -m -u -i -r -w env -i"
+        return [*enter.split(), *words]
+
+    def _first_process(self, name: str) -> str:
+        """Return the process number, as this machine counts, of a host's first process."""
+        (first,) = subprocess.run(
+            ["pgrep", "-o", "-P", str(self._processes[name].pid)],
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.split()
+        return first
 
     @staticmethod
     def _do(*words: str) -> None:

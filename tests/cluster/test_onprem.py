@@ -1,169 +1,154 @@
 """A laboratory's own machines, for real: head and two workers with their own addresses and sshd."""
 
 import json
+import re
 import subprocess
-import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.cluster.hosts import Hosts, why_not
+from tests.cluster.hosts import Hosts
+from tests.cluster.lab import (
+    ONPREM,
+    WORKERS,
+    check_finished_elsewhere,
+    cluster_up,
+    has_an_environment,
+    ledger,
+    wait_for_trials_on,
+)
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1200)]
 
-HEAD, WORKERS = ("head", 10), (("w1", 11), ("w2", 12))
-FILE = "cluster/onprem.yaml"
-FILLED = {
-    "REPLACE-head-address": "10.88.0.10",
-    "REPLACE-worker-address": "10.88.0.11, 10.88.0.12",
-    "REPLACE-user": "root",
-    "min_workers: 1": "min_workers: 2",
-    "max_workers: 1": "max_workers: 2",
-    # a slot a host: the test's hosts are one machine of two cores
-    "ray start --address=$RAY_HEAD_IP:6379": "ray start --address=$RAY_HEAD_IP:6379 --num-cpus=1",
-}
-"""What a user fills in, and one slot a host."""
-SMOKE = "python -m vidclass.sweep smoke --set budget.trials=3"
+STUDY = "python -m vidclass.sweep smoke --set budget.epochs=20 --set study="
+HEAD_ADDRESS = "10.88.0.10"
+SCAN = """
+import socket, sys
+from concurrent.futures import ThreadPoolExecutor
+def opens(port):
+    with socket.socket() as probe:
+        probe.settimeout(5)
+        return probe.connect_ex((sys.argv[1], port)) == 0
+with ThreadPoolExecutor(16) as pool:
+    print(*[port for port, yes in enumerate(pool.map(opens, range(65536))) if yes])
+"""
 
 
-def project(repository: Path, folder: Path) -> Path:
-    """Make what a user has on the laptop: the filled-in file, the wheel, the pinned versions."""
-    (folder / "cluster").mkdir(parents=True)
-    text = (repository / FILE).read_text()
-    for placeholder, value in FILLED.items():
-        assert placeholder in text, placeholder
-        text = text.replace(placeholder, value)
-    (folder / FILE).write_text(text)
-    (folder / "constraints.txt").write_text((repository / "constraints.txt").read_text())
-    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder / "dist")]
-    subprocess.run(build, cwd=repository, check=True, capture_output=True)
-    return folder
+def listed_ports(repository: Path, of: str) -> set[int]:
+    """Return the ports that docs/security.md says other machines reach on the head or a worker."""
+    found: set[int] = set()
+    for line in (repository / "docs" / "security.md").read_text().splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if (ports := re.fullmatch(r"(\d+)(?: to (\d+))?", cells[0])) and of in cells[2]:
+            found |= set(range(int(ports[1]), int(ports[2] or ports[1]) + 1))
+    return found
 
 
-@pytest.fixture(scope="module")
-def hosts(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hosts]:
-    if reason := why_not():
-        pytest.skip(reason)
-    made = project(repository, tmp_path_factory.mktemp("project") / "p")
-    environment = Path(sys.prefix)
-    hosts = Hosts(Path(f"/var/tmp/vc{time.time_ns() % 10**6}"), environment, made)
-    try:
-        for name, number in (HEAD, *WORKERS):
-            hosts.add(name, number)
-            hosts.run(name, f"ln -s {environment} ~/vidclass-env")
-        # the laptop has the wheel too, and no checkout
-        hosts.run("laptop", "pip install -q --no-deps --force-reinstall /srv/project/dist/*.whl")
-        up = hosts.run(
-            "laptop", f"cd /srv/project && vidclass cluster up {FILE}", timeout_s=600, check=False
-        )
-        assert up.returncode == 0, up.stdout[-4000:] + up.stderr[-4000:]
-        yield hosts
-    finally:
-        hosts.close()
-
-
-def on_head(hosts: Hosts, command: str, **options: Any) -> subprocess.CompletedProcess[str]:
-    line = f"cd /srv/project && ray exec {FILE} '{command}'"
-    return hosts.run("laptop", line, **options)
-
-
-def ledger(hosts: Hosts, study: str) -> list[dict[str, Any]]:
-    (path,) = hosts.shared.glob(f"home/studies/{study}*/ledger.jsonl")
-    return [json.loads(line) for line in path.read_text().splitlines() if line.endswith("}")]
-
-
+@pytest.mark.smoke
 def test_nobody_without_the_token_submits_anything(hosts: Hosts) -> None:
     ask = "curl -s -o /dev/null -w %{http_code} http://127.0.0.1:8265/api/jobs/"
     assert hosts.run("head", ask).stdout == "401"
     with_token = f'{ask} -H "Authorization: Bearer $(cat ~/.ray/auth_token)"'
     assert hosts.run("head", with_token).stdout == "200"
-    mode = hosts.run("head", "stat -c %a ~/.ray/auth_token").stdout.strip()
-    assert mode == "600"
+    for name in ("laptop", "head", *WORKERS):
+        assert hosts.run(name, "stat -c %a ~/.ray/auth_token").stdout.strip() == "600"
 
 
-def test_a_study_runs_on_all_workers_and_not_on_the_head(hosts: Hosts) -> None:
-    done = on_head(hosts, SMOKE, timeout_s=900, check=False)
-    assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-3000:]
-    events = ledger(hosts, "smoke")
-    nodes = {e["node"] for e in events if e["event"] == "trial_started"}
-    assert nodes == {"w1", "w2"}
-    assert events[-1]["event"] in ("study_ended", "reported")
+@pytest.mark.smoke
+def test_other_machines_reach_only_the_ports_that_the_security_page_lists(
+    hosts: Hosts, repository: Path
+) -> None:
+    for name, address in (("head", HEAD_ADDRESS), ("worker", "10.88.0.12")):
+        seen = hosts.run("w1", f"python -c '{SCAN}' {address}", timeout_s=300).stdout.split()
+        unlisted = set(map(int, seen)) - listed_ports(repository, name)
+        assert not unlisted, (name, unlisted, hosts.run(name.replace("worker", "w2"), "ss -ltnp"))
+        assert "22" in seen and ("6379" in seen) == (name == "head")
 
 
-def epochs_on(hosts: Hosts, study: str, node: str) -> dict[str, int]:
-    """Return the epochs that each trial's attempts on ``node`` have reported."""
-    events = (
-        ledger(hosts, study) if list(hosts.shared.glob(f"home/studies/{study}*/*.jsonl")) else []
-    )
-    there = {(e["trial"], e["attempt"]) for e in events if e.get("node") == node}
-    done: dict[str, int] = {}
-    for event in events:
-        if event["event"] == "epoch" and (event["trial"], event["attempt"]) in there:
-            done[event["trial"]] = event["epoch"]
-    return done
-
-
-def running_on(hosts: Hosts, study: str, node: str) -> set[str]:
-    """Return the trials that have reported epochs from ``node`` and not ended."""
-    reported = epochs_on(hosts, study, node)
-    ended = (
-        {e["trial"] for e in ledger(hosts, study) if e["event"] == "trial_ended"}
-        if reported
-        else set()
-    )
-    return set(reported) - ended
-
-
-@pytest.mark.parametrize(("lost", "how"), [("w1", "power"), ("w2", "cable")])
+@pytest.mark.smoke
+@pytest.mark.parametrize(
+    ("lost", "how"),
+    [("w1", "power"), ("w2", "cable")],
+)
 def test_trials_of_a_lost_host_go_on_elsewhere_from_their_newest_checkpoint(
     hosts: Hosts, lost: str, how: str
 ) -> None:
-    study = f"lost_{how}"
-    command = f"{SMOKE} --set study={study} --set budget.epochs=30"
-    log = hosts.state / f"{study}.log"
-    driver = hosts.start("laptop", f"cd /srv/project && ray exec {FILE} '{command}'", log)
-    deadline = time.monotonic() + 600
-    while not (trials := running_on(hosts, study, lost)):
-        assert driver.poll() is None and time.monotonic() < deadline, log.read_text()[-3000:]
-        time.sleep(0.5)
-    before = epochs_on(hosts, study, lost)
-    hosts.power_off(lost) if how == "power" else hosts.unplug(dict(WORKERS)[lost])
+    log = hosts.state / f"{how}.log"
+    line = f"cd /srv/project && ray exec {ONPREM} '{STUDY}{how}'"
+    driver = hosts.start("laptop", line, log)
+    before = wait_for_trials_on(hosts, how, lost, driver, log)
+    hosts.power_off(lost) if how == "power" else hosts.unplug(WORKERS[lost])
     assert driver.wait(timeout=900) == 0, log.read_text()[-6000:]
-    events = ledger(hosts, study)
-    for trial in trials:
-        again = [e for e in events if e["event"] == "trial_started" and e["trial"] == trial]
-        assert again[-1]["node"] != lost and again[-1]["attempt"] > 1
-        epochs = [e["epoch"] for e in events if e["event"] == "epoch" and e["trial"] == trial]
-        # at most the epoch that was under way is trained twice
-        assert before[trial] + 1 >= epochs[epochs.index(before[trial]) + 1]
-    assert events[-1]["event"] in ("study_ended", "reported")
-    bring_back(hosts, lost, how)
-
-
-def bring_back(hosts: Hosts, name: str, how: str) -> None:
-    """Boot the host anew where it was off, plug it in where it was cut; the same `up` again."""
-    number = dict(WORKERS)[name]
+    check_finished_elsewhere(hosts, how, lost, before)
+    nodes = {e["node"] for e in ledger(hosts, how) if e["event"] == "trial_started"}
+    assert nodes == set(WORKERS)  # and the head ran none
     if how == "power":
-        hosts.boot_again(name)
-        hosts.run(name, f"ln -s {sys.prefix} ~/vidclass-env")
+        hosts.boot_again(lost)
+        has_an_environment(hosts, lost)
     else:
-        hosts.plug(number)
-    command = f"cd /srv/project && vidclass cluster up {FILE}"
-    up = hosts.run("laptop", command, timeout_s=600, check=False)
-    assert up.returncode == 0, up.stdout[-3000:] + up.stderr[-3000:]
+        hosts.plug(WORKERS[lost])
+    cluster_up(hosts)
 
 
+@pytest.mark.smoke
+def test_mlflow_shows_the_runs_through_a_tunnel_alone(hosts: Hosts) -> None:
+    log = hosts.state / "tunnel.log"
+    tunnel = hosts.start("laptop", f"cd /srv/project && exec vidclass cluster mlflow {ONPREM}", log)
+    ask = "curl -s http://127.0.0.1:5000/api/2.0/mlflow"
+    deadline = time.monotonic() + 60
+    while hosts.run("laptop", f"{ask}/experiments/search?max_results=9", check=False).returncode:
+        assert tunnel.poll() is None and time.monotonic() < deadline, log.read_text()
+        time.sleep(0.5)
+    told = json.loads(hosts.run("laptop", f"{ask}/experiments/search?max_results=9").stdout)
+    named = {e["experiment_id"]: e["name"] for e in told["experiments"]}
+    body = json.dumps({"experiment_ids": list(named), "max_results": 999})
+    post = f"{ask}/runs/search -H 'Content-Type: application/json' -d '{body}'"
+    runs = json.loads(hosts.run("laptop", post).stdout)["runs"]
+    trials = {e["trial"] for e in ledger(hosts, "power") if e["event"] == "trial_started"}
+    assert len(runs) > len(trials) > 3
+    wrong_name = "-o /dev/null -w %{http_code} -H 'Host: evil.example'"
+    assert hosts.run("laptop", f"{ask}/experiments/search {wrong_name}").stdout == "403"
+    end_of(tunnel, hosts)
+    refused = hosts.run("w1", f"curl -s http://{HEAD_ADDRESS}:5000/health", check=False)
+    assert refused.returncode == 7  # nobody listens there
+
+
+def end_of(tunnel: subprocess.Popen[bytes], hosts: Hosts) -> None:
+    hosts.run("laptop", "pkill -INT -f 'vidclass cluster mlflow'", check=False)
+    tunnel.wait(timeout=30)
+
+
+@pytest.mark.smoke
+def test_the_status_tells_nodes_services_and_studies(hosts: Hosts) -> None:
+    done = hosts.run("laptop", f"cd /srv/project && vidclass cluster status {ONPREM}")
+    lines = done.stdout.splitlines()
+    assert [line.split()[0] for line in lines[:3]] == ["head", "worker", "worker"]
+    assert "MLflow answers, dashboard answers" in done.stdout and "no study" in done.stdout
+
+
+@pytest.mark.smoke
+def test_the_token_is_in_no_log_no_ledger_and_no_database(hosts: Hosts) -> None:
+    token = hosts.run("laptop", "cat ~/.ray/auth_token").stdout.strip()
+    assert len(token) > 30
+    for name in ("head", *WORKERS):
+        look = f"grep -rlF {token} /tmp/ray/ /mnt/vidclass/home ~/vidclass-mlflow 2>/dev/null"
+        assert hosts.run(name, look, check=False).stdout == ""
+        assert hosts.run(name, f"ps axww -o args | grep -cF {token}", check=False).stdout != "2\n"
+    found = [
+        path for path in hosts.state.glob("*.log") if token in path.read_text(errors="replace")
+    ]
+    assert found == []
+
+
+@pytest.mark.smoke
 def test_down_leaves_no_process_on_any_host(hosts: Hosts) -> None:
-    ended = hosts.run(
-        "laptop", f"cd /srv/project && vidclass cluster down {FILE}", timeout_s=300, check=False
-    )
+    down = f"cd /srv/project && vidclass cluster down {ONPREM}"
+    ended = hosts.run("laptop", down, timeout_s=300, check=False)
     assert ended.returncode == 0, ended.stdout + ended.stderr
-    for name in ("head", "w1", "w2"):
+    for name in ("head", *WORKERS):
         deadline = time.monotonic() + 20
-        while (left := hosts.processes(name, "raylet|gcs_server|ray::")) and (
+        while (left := hosts.processes(name, "raylet|gcs_server|ray::|mlflow|vidclass")) and (
             time.monotonic() < deadline
         ):
             time.sleep(1)

@@ -38,6 +38,14 @@ def test_the_largest_it_gets(content: dict[str, Any], expected: dict[str, float]
     assert could_have(content) == expected
 
 
-def test_the_shipped_file_grows_to_its_gpus(repository: Path) -> None:
+def test_a_fallback_takes_the_place_of_what_it_stands_in_for() -> None:
+    content = config(8, spot=({"GPU": 1}, 4), ondemand=({"GPU": 1}, 2), other=({"GPU": 2}, 1))
+    assert could_have(content)["GPU"] == 8
+    content["available_node_types"]["spot"]["priority"] = 1
+    assert could_have(content)["GPU"] == 6
+
+
+def test_the_shipped_file_grows_to_its_spot_machines(repository: Path) -> None:
     content = yaml.safe_load((repository / "cluster.yaml").read_text())
-    assert could_have(content)["GPU"] == content["max_workers"]
+    gpus = content["available_node_types"]["gpu_spot"]["max_workers"]
+    assert could_have(content)["GPU"] == gpus

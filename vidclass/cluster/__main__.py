@@ -24,10 +24,10 @@ def _group() -> None:
 @app.command(epilog="Example: vidclass cluster check cluster.yaml")
 def check(file: Path = FILE) -> None:
     """Find every placeholder and every typo of a cluster file, offline; nothing is started."""
-    from vidclass.cluster.check import check_cluster_file
+    from vidclass.cluster.check import check_cluster_file, check_mounts, read_cluster_file
     from vidclass.errors import raise_collected
 
-    raise_collected(check_cluster_file(file))
+    raise_collected([*check_cluster_file(file), *check_mounts(read_cluster_file(file))])
     typer.echo(f"{file}: nothing found; `ray up {file}` may be run")
 
 
@@ -42,9 +42,35 @@ def up(
     bring_up(file, typer.echo, wait_s=wait_s)
 
 
+@app.command(epilog="Example: vidclass cluster status cluster.yaml")
+def status(file: Path = FILE) -> None:
+    """Show the nodes, whether MLflow and the dashboard answer, and which studies run."""
+    from vidclass.cluster.launch import show_status
+
+    show_status(file, typer.echo)
+
+
+@app.command(epilog="Example: vidclass cluster dashboard cluster.yaml")
+def dashboard(file: Path = FILE) -> None:
+    """Open an ssh tunnel to Ray's dashboard, which listens on the head alone; Ctrl-C ends it."""
+    from vidclass.cluster.launch import TOKEN, open_tunnel
+
+    typer.echo(f"http://127.0.0.1:8265 (it asks for the token: {TOKEN}); Ctrl-C ends the tunnel")
+    open_tunnel(file, 8265)
+
+
+@app.command(epilog="Example: vidclass cluster mlflow cluster.yaml")
+def mlflow(file: Path = FILE) -> None:
+    """Open an ssh tunnel to MLflow, which listens on the head alone; Ctrl-C ends it."""
+    from vidclass.cluster.launch import open_tunnel
+
+    typer.echo("http://127.0.0.1:5000; Ctrl-C ends the tunnel")
+    open_tunnel(file, 5000)
+
+
 @app.command(epilog="Example: vidclass cluster down cluster/onprem.yaml")
 def down(file: Path = FILE) -> None:
-    """End Ray on workers of your own, then run `ray down`."""
+    """End Ray and MLflow on machines of your own, then run `ray down`."""
     from vidclass.cluster.launch import take_down
 
     take_down(file, typer.echo)

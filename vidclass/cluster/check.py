@@ -6,6 +6,8 @@ that EC2 publishes of its request.
 """
 
 import copy
+import json
+import logging
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,9 +15,12 @@ from typing import Any
 
 import yaml
 
+from vidclass.cluster.check_aws import check_aws
+from vidclass.cluster.check_commands import check_commands
+from vidclass.cluster.findings import Finding, Place, near, texts
 from vidclass.errors import UserError
 
-__all__ = ["check_cluster_file", "read_cluster_file"]
+__all__ = ["check_cluster_file", "check_mounts", "read_cluster_file"]
 
 PLACEHOLDERS = {
     r"REPLACE": "fill it in; the head of the file says with what",
@@ -23,6 +28,11 @@ PLACEHOLDERS = {
     r"\b123456789012\b": "the number of your own account",
 }
 """Texts that a template stands for; 203.0.113.0/24 is reserved for documentation (RFC 5737)."""
+MADE_BY = {
+    "auth_token": "ray get-auth-token --generate",
+    "dist": "make wheel",
+}
+"""How what a mount names is made."""
 READ_IN_CODE = {
     "aws": {
         "aws_credentials",
@@ -36,11 +46,6 @@ READ_IN_CODE = {
     "local": {"coordinator_address", "external_head_ip", "list_of_node_ips"},
 }
 """Keys of ``provider`` that Ray reads and its schema does not list."""
-SET_BY_RAY = ("MinCount", "MaxCount")
-RAYS_OWN = ("SubnetIds",)
-EVERYBODY = ("0.0.0.0/0", "::/0")
-
-Place = tuple[str | int, ...]
 
 
 def read_cluster_file(path: Path) -> dict[str, Any]:
@@ -75,11 +80,28 @@ def check_cluster_file(path: Path) -> list[UserError]:
         line = next((lines[place[:n]] for n in range(len(place), -1, -1) if place[:n] in lines), 1)
         return UserError(rule, f"{path.name} line {line}, {_dotted(place)}: {received}", remedy)
 
-    checks = (_placeholders, _schema, _provider_keys, _node_configs, _open_ports, _commands, _head)
-    return [told(*finding) for check in checks for finding in check(config)]
+    checks = (_placeholders, _schema, _provider_keys, _own_machines, check_aws, check_commands)
+    found = [told(*finding) for check in checks for finding in check(config)]
+    # a value that an alias (*image) brings to several places is wrong at one line
+    return list({(e.rule, _line_and_value(e), e.remedy): e for e in found}.values())
 
 
-Finding = tuple[Place, str, object, str]
+def _line_and_value(error: UserError) -> tuple[str, str]:
+    where, _, value = error.received.partition(", ")
+    return where, value.split(": ", 1)[-1]
+
+
+def check_mounts(config: dict[str, Any]) -> list[UserError]:
+    """Return the files that would be copied to the nodes and are not there."""
+    return [
+        UserError(
+            "what file_mounts names is there",
+            local,
+            MADE_BY.get(Path(local).name, "a path as seen from this folder"),
+        )
+        for local in map(str, (config.get("file_mounts") or {}).values())
+        if not Path(local).expanduser().exists()
+    ]
 
 
 def _dotted(place: Place) -> str:
@@ -105,135 +127,66 @@ def _lines(path: Path) -> dict[Place, int]:
     return found
 
 
-def _texts(value: Any, place: Place = ()) -> Iterator[tuple[Place, str]]:
-    if isinstance(value, dict):
-        for key, part in value.items():
-            yield from _texts(part, (*place, str(key)))
-    elif isinstance(value, list):
-        for number, part in enumerate(value):
-            yield from _texts(part, (*place, number))
-    elif isinstance(value, str):
-        yield place, value
-
-
 def _placeholders(config: dict[str, Any]) -> Iterator[Finding]:
-    for place, text in _texts(config):
+    for place, text in texts(config):
         for pattern, remedy in PLACEHOLDERS.items():
             if found := re.search(rf"\S*{pattern}\S*", text):
                 yield place, "everything that a template stands for is filled in", found[0], remedy
 
 
 def _schema(config: dict[str, Any]) -> Iterator[Finding]:
-    """Fill out and check as ``ray up`` does."""
+    """Fill out and check as ``ray up`` does, but tell all mistakes and not the first alone."""
+    from jsonschema import Draft7Validator
     from ray.autoscaler._private.util import prepare_config, validate_config
 
+    rule, remedy = "Ray accepts the file", "see Ray's page on cluster YAML files"
+    found = False
+    for error in Draft7Validator(_ray_schema()).iter_errors(config):
+        found = True
+        place = tuple(error.absolute_path)
+        if error.validator != "additionalProperties":
+            yield place, rule, error.message.splitlines()[0], remedy
+            continue
+        known = error.schema["properties"]
+        for key in set(error.instance) - set(known):
+            yield (*place, key), rule, f"{key} is no key here", near(key, known)
+    if found:
+        return
+    logging.disable(logging.CRITICAL)  # Ray's notes on what it fills in
     try:
         validate_config(prepare_config(copy.deepcopy(config)))
-    except Exception as error:  # a schema error, a KeyError or a TypeError, by what is wrong
-        place = tuple(getattr(error, "absolute_path", ()))
-        message = str(getattr(error, "message", error)).splitlines()[0]
-        yield place, "Ray accepts the file", message, "see Ray's page on cluster YAML files"
+    except Exception as error:  # a ValueError, a KeyError or a TypeError, by what is wrong
+        yield (), rule, str(error).splitlines()[0], remedy
+    finally:
+        logging.disable(logging.NOTSET)
+
+
+def _ray_schema() -> dict[str, Any]:
+    import ray
+
+    path = Path(ray.__file__).parent / "autoscaler" / "ray-schema.json"
+    schema: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    # what users of the old form with one kind of worker still write; Ray turns it into node types
+    schema["properties"] |= {"min_workers": {"type": "integer", "minimum": 0}}
+    return schema
 
 
 def _provider_keys(config: dict[str, Any]) -> Iterator[Finding]:
-    import json
-
-    import ray
-
-    schema = Path(ray.__file__).parent / "autoscaler" / "ray-schema.json"
-    listed = json.loads(schema.read_text())["properties"]["provider"]["properties"]
+    listed = _ray_schema()["properties"]["provider"]["properties"]
     provider = config.get("provider") or {}
-    known = {*listed, *READ_IN_CODE.get(str(provider.get("type")), set())}
-    for key in provider if provider.get("type") in READ_IN_CODE else ():
+    kind = provider.get("type")
+    known = {*listed, *READ_IN_CODE.get(str(kind), set())}
+    for key in provider if kind in READ_IN_CODE else ():
         if key not in known:
-            yield ("provider", key), "Ray reads every key of provider", key, _near(key, known)
+            yield ("provider", key), "Ray reads every key of provider", key, near(key, known)
 
 
-def _near(key: str, known: set[str]) -> str:
-    import difflib
-
-    close = difflib.get_close_matches(key, known, n=1)
-    return f"did you mean {close[0]}?" if close else "remove it"
-
-
-def _node_configs(config: dict[str, Any]) -> Iterator[Finding]:
-    """Hold every node_config against the shape of EC2's RunInstances request."""
-    if (config.get("provider") or {}).get("type") != "aws":
+def _own_machines(config: dict[str, Any]) -> Iterator[Finding]:
+    """All machines of one's own are started at once, or some never are."""
+    provider = config.get("provider") or {}
+    if provider.get("type") != "local" or "worker_ips" not in provider:
         return
-    validator, shape = _run_instances()
-    for name, node in (config.get("available_node_types") or {}).items():
-        given = {k: v for k, v in (node.get("node_config") or {}).items() if k not in RAYS_OWN}
-        report = validator.validate({**dict.fromkeys(SET_BY_RAY, 1), **given}, shape)
-        place = ("available_node_types", name, "node_config")
-        for message in report.generate_report().splitlines():
-            yield place, "EC2 knows every key of node_config", message, "RunInstances' own names"
-
-
-def _run_instances() -> tuple[Any, Any]:
-    """Return botocore's validator and EC2's request shape, both shipped with the package."""
-    try:
-        import botocore.session
-        from botocore.validate import ParamValidator
-    except ImportError:
-        raise UserError(
-            "node types of AWS are checked with botocore's own request shapes",
-            "botocore is not installed",
-            "pip install 'vidclass[cluster]'",
-        ) from None
-    model = botocore.session.Session().get_service_model("ec2")
-    return ParamValidator(), model.operation_model("RunInstances").input_shape
-
-
-def _open_ports(config: dict[str, Any]) -> Iterator[Finding]:
-    group = (config.get("provider") or {}).get("security_group") or {}
-    if (config.get("provider") or {}).get("type") == "aws" and not group:
-        yield (
-            ("provider",),
-            "port 22 is open to your own addresses alone",
-            "no security_group: Ray's own opens it to everybody",
-            "security_group with IpPermissions, as in cluster.yaml",
-        )
-    for place, text in _texts(group, ("provider", "security_group")):
-        if text in EVERYBODY:
-            yield (
-                place,
-                "no port is open to everybody",
-                text,
-                "your own, as 198.51.100.0/24",
-            )
-
-
-def _commands(config: dict[str, Any]) -> Iterator[Finding]:
-    for key in config:
-        if not str(key).endswith("_commands"):
-            continue
-        for number, line in enumerate(config[key] or ()):
-            text = str(line)
-            if text.count("'") % 2 or text.count('"') % 2:
-                yield (
-                    (key, number),
-                    "a command is whole",
-                    text,
-                    "quote it: a blank and # begin a comment in YAML",
-                )
-            if "PYTHONPATH" in text:
-                yield (
-                    (key, number),
-                    "code reaches the nodes as a wheel",
-                    text,
-                    "no PYTHONPATH: in ~/.bashrc it shadows what a submitted job brings with it",
-                )
-
-
-def _head(config: dict[str, Any]) -> Iterator[Finding]:
-    """A head that shall run no trials says so twice, or trials land there."""
-    name = config.get("head_node_type")
-    head = (config.get("available_node_types") or {}).get(name) or {}
-    commands = " ".join(str(line) for line in config.get("head_start_ray_commands") or ())
-    if (head.get("resources") or {}).get("CPU") == 0 and "--num-cpus=0" not in commands:
-        yield (
-            ("head_start_ray_commands",),
-            "a head with CPU: 0 is also started with --num-cpus=0",
-            commands[-80:],
-            "ray start --head --num-cpus=0 ...",
-        )
+    workers = len(provider["worker_ips"] or ())
+    for key in ("min_workers", "max_workers"):
+        if config.get(key, workers) != workers:
+            yield (key,), f"{key} is the number of worker_ips", config[key], str(workers)

@@ -1,7 +1,7 @@
 """Starting and ending a cluster: `ray up` and `ray down` with what they leave undone."""
 
+import json
 import os
-import shlex
 import subprocess
 import time
 from collections.abc import Callable
@@ -9,18 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import vidclass
-from vidclass.cluster.check import check_cluster_file, read_cluster_file
+from vidclass.cluster.check import check_cluster_file, check_mounts, read_cluster_file
 from vidclass.errors import UserError, raise_collected
 
-__all__ = ["bring_up", "count_nodes", "take_down"]
+__all__ = ["bring_up", "facts_of", "open_tunnel", "show_status", "status_lines", "take_down"]
 
 Say = Callable[[str], None]
 TOKEN = Path("~/.ray/auth_token")
 POLL_S = 3.0
-COUNT = (
-    "import ray; ray.init(address='auto', logging_level=50, log_to_driver=False); "
-    "print('alive', sum(node['Alive'] for node in ray.nodes()))"
-)
+PATIENCE_S = 120.0
+"""A worker whose start failed is not tried again by Ray; another `ray up` brings it."""
 
 
 def bring_up(path: Path, say: Say, *, wait_s: float) -> None:
@@ -30,14 +28,14 @@ def bring_up(path: Path, say: Say, *, wait_s: float) -> None:
         UserErrors: with all that is wrong in the file; nothing was started then.
         UserError: when the wheel is missing, or ``ray up`` failed or the workers did not come.
     """
-    raise_collected(check_cluster_file(path))
     config = read_cluster_file(path)
-    _check_wheel(config)
     _make_token(say)
+    raise_collected([*check_cluster_file(path), *check_mounts(config)])
+    _check_wheel(config)
     _ray(config, "up", "-y", str(path))
     wanted = 1 + _always(config)
-    deadline = time.monotonic() + wait_s
-    while (alive := count_nodes(path, config)) < wanted:
+    deadline, again = time.monotonic() + wait_s, time.monotonic() + PATIENCE_S
+    while (alive := len((facts := facts_of(path, config)).get("nodes", ()))) < wanted:
         if time.monotonic() > deadline:
             raise UserError(
                 f"all {wanted} nodes are there within {wait_s:g} s",
@@ -45,35 +43,86 @@ def bring_up(path: Path, say: Say, *, wait_s: float) -> None:
                 f"look into it with: ray monitor {path}",
             )
         say(f"{alive} of {wanted} nodes are there")
+        if time.monotonic() > again and _own_workers(config):
+            say("ray up once more, for the workers that did not come")
+            _ray(config, "up", "-y", str(path))
+            again += PATIENCE_S
         time.sleep(POLL_S)
     say(f"all {wanted} nodes are there")
+    if not facts["services"]["MLflow"]:
+        say("MLflow does not answer yet; its log is ~/vidclass-mlflow/server.log on the head")
 
 
 def take_down(path: Path, say: Say) -> None:
-    """End Ray on workers that are no cloud's, then run ``ray down``.
+    """End Ray and MLflow on machines that are no cloud's, then run ``ray down``.
 
     Raises:
         UserError: when ``ray down`` failed.
     """
     config = read_cluster_file(path)
     for address in _own_workers(config):
-        ended = subprocess.run(
-            [*_ssh(config, address), "bash -lic 'ray stop'"], capture_output=True
-        )
-        say(f"{address}: {'Ray ended' if ended.returncode == 0 else 'not reached'}")
+        _tell_ended(config, address, "ray stop", "Ray", say)
+    if head := (config.get("provider") or {}).get("head_ip"):
+        stop = "python -m vidclass.cluster.mlflow_server --stop"
+        _tell_ended(config, str(head), stop, "MLflow", say)
     _ray(config, "down", "-y", str(path))
 
 
-def count_nodes(path: Path, config: dict[str, Any]) -> int:
-    """Return how many nodes are alive, the head among them; 0 where it does not answer."""
+def show_status(path: Path, say: Say) -> None:
+    """Say what the cluster consists of and does.
+
+    Raises:
+        UserError: when its head does not answer.
+    """
+    told = facts_of(path, read_cluster_file(path))
+    if not told:
+        remedy = f"start it: vidclass cluster up {path}"
+        raise UserError("the head of the cluster answers", f"no answer ({path})", remedy)
+    for line in status_lines(told):
+        say(line)
+
+
+def open_tunnel(path: Path, port: int) -> None:
+    """Forward ``port`` of this machine to that of the head over ssh, until Ctrl-C.
+
+    Raises:
+        UserError: when the tunnel ends by itself, as where the port is taken here.
+    """
+    config = read_cluster_file(path)
+    words = ["ray", "exec", "--port-forward", str(port), str(path), "sleep infinity"]
+    try:
+        ended = subprocess.run(words, env=_environment(config), stdout=subprocess.DEVNULL)
+    except KeyboardInterrupt:
+        return
+    raise UserError(
+        "the tunnel stays until Ctrl-C",
+        f"exit status {ended.returncode}",
+        f"see the lines above; port {port} must be free on this machine",
+    )
+
+
+def facts_of(path: Path, config: dict[str, Any]) -> dict[str, Any]:
+    """Return what the head tells (`vidclass.cluster.facts`); empty where it does not answer."""
     told = subprocess.run(
-        ["ray", "exec", str(path), f"python -c {shlex.quote(COUNT)}"],
+        ["ray", "exec", str(path), "python -m vidclass.cluster.facts"],
         env=_environment(config),
         capture_output=True,
         text=True,
     ).stdout
-    counts = [line.split()[1] for line in told.splitlines() if line.startswith("alive ")]
-    return int(counts[-1]) if counts else 0
+    lines = [line.strip() for line in told.splitlines() if line.startswith('{"nodes"')]
+    facts: dict[str, Any] = json.loads(lines[-1]) if lines else {}
+    return facts
+
+
+def status_lines(told: dict[str, Any]) -> list[str]:
+    """Return what `facts_of` gives as `vidclass cluster status` shows them."""
+    rows = [
+        f"{'head' if node['head'] else 'worker':8}{node['name']:20}{node['address']:16}"
+        f"{node['cpus']:g} CPUs, {node['gpus']:g} GPUs for trials"
+        for node in sorted(told["nodes"], key=lambda node: (not node["head"], node["address"]))
+    ]
+    services = [f"{name} {'answers' if up else 'is away'}" for name, up in told["services"].items()]
+    return [*rows, ", ".join(services), f"running: {', '.join(told['studies']) or 'no study'}"]
 
 
 def _always(config: dict[str, Any]) -> int:
@@ -86,6 +135,12 @@ def _always(config: dict[str, Any]) -> int:
 def _own_workers(config: dict[str, Any]) -> list[str]:
     provider = config.get("provider") or {}
     return list(provider.get("worker_ips") or ()) if provider.get("type") == "local" else []
+
+
+def _tell_ended(config: dict[str, Any], address: str, command: str, what: str, say: Say) -> None:
+    words = [*_ssh(config, address), f"bash -lic '{command}'"]
+    ended = subprocess.run(words, capture_output=True)
+    say(f"{address}: {f'{what} ended' if ended.returncode == 0 else 'not reached'}")
 
 
 def _ssh(config: dict[str, Any], address: str) -> list[str]:

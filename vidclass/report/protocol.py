@@ -6,6 +6,7 @@ from typing import Any
 
 from vidclass.report.behaviour import PERTURBATIONS, perturbed, swap_rates
 from vidclass.report.collect import StudyTables
+from vidclass.report.prices import cost_line, read_prices
 from vidclass.report.runs import ArmRuns, read_runs
 from vidclass.report.table import (
     Cell,
@@ -162,6 +163,7 @@ def protocol_rows(tables: StudyTables, held_out: str) -> list[tuple[str, str]]:
         ),
         ("Refit", "no: trained on train, validation chooses the checkpoint, test scored once"),
         ("Ran with", _ran_with(tables)),
+        *_machines(tables),
         ("Again", reproduce_command(tables)),
     ]
 
@@ -213,6 +215,11 @@ def _halving(tables: StudyTables) -> str:
     if halving is None:
         return "off"
     return f"from epoch {halving.min_epochs}, the best 1/{halving.reduction} goes on"
+
+
+def _machines(tables: StudyTables) -> list[tuple[str, str]]:
+    told = cost_line(tables.state, read_prices())
+    return [("Machines", told)] if told else []
 
 
 def _ran_with(tables: StudyTables) -> str:

@@ -123,10 +123,11 @@ def could_have(config: dict[str, Any]) -> dict[str, float]:
     """Return the CPUs and GPUs of a cluster file's cluster at its largest.
 
     Each kind is counted as if the machines with most of it came first, up to ``max_workers``. A
-    type of machine without ``resources`` (Ray asks the cloud then) is not counted.
+    type of machine without ``resources`` (Ray asks the cloud then) is not counted. Nor is one that
+    stands in for a type of higher priority: it takes the other's place.
     """
-    types = config.get("available_node_types") or {}
-    head = config.get("head_node_type")
+    types = _without_fallbacks(config.get("available_node_types") or {})
+    head = str(config.get("head_node_type"))
     total = {}
     for name in ("CPU", "GPU"):
         left = int(config.get("max_workers") or 0)
@@ -141,6 +142,17 @@ def could_have(config: dict[str, Any]) -> dict[str, float]:
             left -= min(most, left)
         total[name] = amount
     return total
+
+
+def _without_fallbacks(types: dict[str, Any]) -> dict[str, Any]:
+    def stands_in(node: dict[str, Any]) -> bool:
+        return any(
+            other.get("resources") == node.get("resources")
+            and int(other.get("priority") or 0) > int(node.get("priority") or 0)
+            for other in types.values()
+        )
+
+    return {name: node for name, node in types.items() if not stands_in(node)}
 
 
 def slots_of(wanted: int | None) -> tuple[int, dict[str, float]]:

@@ -50,7 +50,8 @@ PERTURBATIONS: tuple[Order, ...] = ("shuffled", "reversed", "frozen")
 
 def run_job(job: Job, home: Path, report: Report) -> None:
     """Carry out ``job`` and report ``started``, then what it makes, then ``ended``."""
-    report("started", {"node": socket.gethostname(), "pid": os.getpid()})
+    machine = os.environ.get("RAY_NODE_TYPE_NAME", "")
+    report("started", {"node": socket.gethostname(), "pid": os.getpid(), "machine": machine})
     if job["kind"] == "floors":
         run_floors(job, home, report)
         report("ended", {"status": "completed", "reason": ""})

@@ -14,6 +14,7 @@ from vidclass.data.sample_table import labelled
 from vidclass.models import model_entry
 from vidclass.models.profile import Profile, profile
 from vidclass.report.comparisons import resolvable_difference, smallest_attainable_p
+from vidclass.report.prices import estimate_line, read_prices
 from vidclass.sweep.arm_data import footage_lines
 from vidclass.sweep.division import chosen_videos, divide, given_splits
 from vidclass.sweep.leak_controls import LEAK_CONTROL
@@ -189,6 +190,9 @@ def plan_lines(loaded: LoadedStudy, home: Path) -> Iterator[str]:
         f"time       about {duration(plan.seconds_one_slot)} of training on one core, by "
         "operations alone; after the first epochs the run itself says what is left"
     )
+    if (prices := read_prices()) is not None:
+        gmacs = plan.seconds_one_slot * ASSUMED_GMACS_PER_S
+        yield f"cost       {estimate_line(gmacs, prices)}"
     free = shutil.disk_usage(home).free if home.exists() else shutil.disk_usage(Path.home()).free
     yield (
         f"disk       up to {plan.checkpoint_bytes / 2**30:.2f} GiB of checkpoints; "

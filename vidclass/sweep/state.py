@@ -49,6 +49,8 @@ class Attempt:
     ended_at: float | None = None
     status: str | None = None
     node: str | None = None
+    machine: str = ""
+    """The node's type in the cluster file, where the autoscaler started it."""
 
 
 @dataclass
@@ -250,6 +252,7 @@ def _trial_started(state: State, event: Event) -> None:
     if attempt is not None:
         attempt.started_at = event["time"]
         attempt.node = event["node"]
+        attempt.machine = event.get("machine", "")
 
 
 def _trial_prepared(state: State, event: Event) -> None:
