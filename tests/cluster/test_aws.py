@@ -148,7 +148,7 @@ def test_a_study_brings_spot_workers_and_outlives_a_reclaimed_one(
 
 
 def test_idle_workers_go_and_the_head_stays(ec2: FakeEC2) -> None:
-    wait_until(lambda: len(ec2.running()) == 1, ec2, "only the head", 180)
+    wait_until(lambda: len(ec2.running()) == 1, ec2, "only the head", 300)
     assert list(ec2.running()) == list(ec2.running("head"))
 
 
