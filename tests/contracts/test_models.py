@@ -3,9 +3,13 @@
 from typing import Any
 
 import pytest
+import torch
 
-from vidclass.models import list_models, model_entry
-from vidclass.models.contract import check_model
+from vidclass.errors import UserError, UserErrors
+from vidclass.models import create_model, list_models, model_entry, validate_options
+from vidclass.models.contract import STEP_SIZES, check_model
+from vidclass.training.config import TrainConfig
+from vidclass.training.losses import make_loss
 
 
 @pytest.mark.parametrize("name", list_models())
@@ -59,3 +63,55 @@ def test_every_model_says_what_it_is(name: str) -> None:
     assert entry.summary.endswith(".") and len(entry.summary) <= 80
     assert min(entry.normalisation(entry.options.model_validate({})).std) > 0
     assert all(field.description for field in entry.options.model_fields.values())
+
+
+def shortest(name: str) -> dict[str, Any]:
+    """Return the quick options of a model with the shortest window that it can see."""
+    entry = model_entry(name)
+    fields = entry.options.model_fields
+    for frames in range(1, 65):
+        options = {**entry.quick_options, "window_frames": frames}
+        options |= {"num_frames": frames} if "num_frames" in fields else {}
+        options |= {"frame_distance": frames - 1} if "frame_distance" in fields else {}
+        try:
+            entry.frame_positions(frames, validate_options(name, options))
+        except (UserError, UserErrors):
+            continue
+        return options
+    raise AssertionError(f"{name} takes no clip of up to 64 frames")
+
+
+@pytest.mark.parametrize("name", list_models())
+def test_every_model_takes_one_clip_of_its_shortest_length(name: str) -> None:
+    entry, options = model_entry(name), shortest(name)
+    assert options["window_frames"] <= validate_options(name, entry.quick_options).window_frames
+    torch.manual_seed(0)
+    model = create_model(name, 3, **options).eval()
+    with torch.no_grad():
+        logits_BK = model(torch.randn(1, *entry.input_shape(validate_options(name, options))))
+    assert logits_BK.shape == (1, 3) and bool(logits_BK.isfinite().all())
+
+
+@pytest.mark.parametrize("name", list_models())
+def test_every_model_learns_several_labels(name: str) -> None:
+    entry = model_entry(name)
+    y_BK = torch.tensor([[1.0, 0, 1], [0, 0, 0], [0, 1, 0], [1, 1, 1]])
+    loss = make_loss(TrainConfig(), y_BK.numpy(), 3, torch.device("cpu"))
+    torch.manual_seed(0)
+    model = create_model(name, 3, **entry.quick_options).train()
+    x = torch.randn(4, *entry.input_shape(validate_options(name, entry.quick_options)))
+    start = {key: value.clone() for key, value in model.state_dict().items()}
+    for lr in STEP_SIZES:
+        model.load_state_dict(start)
+        trained = [weight for weight in model.parameters() if weight.requires_grad]
+        optimizer, losses = torch.optim.SGD(trained, lr), []
+        for _ in range(2):
+            torch.manual_seed(5)  # the same dropout before and after the step
+            summed = loss.summed(model(x), y_BK) / loss.total_weight(y_BK)
+            losses.append(float(summed.detach()))
+            optimizer.zero_grad()
+            summed.backward()
+            optimizer.step()
+        if losses[1] < losses[0]:
+            return
+    raise AssertionError(f"{name}: {losses}")
