@@ -31,7 +31,10 @@ FILLED = {
     "{CidrIp: 203.0.113.0/24}": "{CidrIp: 10.88.0.1/32}",
 }
 RAY = "export RAY_AUTH_MODE=token; ray"
-STUDY = "python -m vidclass.sweep smoke --set budget.epochs=20 --set study=spot"
+STUDY = (
+    "python -m vidclass.sweep smoke --set budget.epochs=20 --set budget.trials=5 --set study=spot"
+)
+"""Long enough that the machine which comes in place of the lost one gets trials too."""
 
 
 def overlaid(base: Any, over: Any) -> Any:
