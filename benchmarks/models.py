@@ -40,7 +40,7 @@ def settings(name: str, size: int) -> dict[str, Any]:
     options |= {key: value for key, value in entry.quick_options.items() if key == "window_frames"}
     if "backbone" in fields:
         options["backbone"] = BACKBONE
-    if "cache_features" in fields:
+    if "cache_features" in fields and not entry.framewise:
         options |= {"freeze": "full", "dropout": 0.0}
     if "weights" in fields:
         options["weights"] = "none"
@@ -70,7 +70,10 @@ class Side:
         self.model.train()
         started = now(clips.device)
         self.optimizer.zero_grad()
-        nn.functional.cross_entropy(self.model(clips), labels_B).backward()
+        logits = self.model(clips)
+        if logits.ndim == 3:  # an answer a step
+            labels_B = labels_B[:, None].expand(-1, logits.shape[1])
+        nn.functional.cross_entropy(logits.flatten(0, -2), labels_B.flatten()).backward()
         self.optimizer.step()
         trained = now(clips.device)
         self.model.eval()

@@ -34,6 +34,7 @@ VERBS = {
     "sweep": Verb(
         "vidclass.sweep.__main__", "Run a study, ask how it goes, list and stop studies."
     ),
+    "train": Verb("vidclass.train", "Train one model on one data set, without a search."),
     "report": Verb("vidclass.report.__main__", "Write the report of a study, also while it runs."),
     "models": Verb("vidclass.models.__main__", "List the models, show one, test one of your own."),
     "data": Verb("vidclass.data.__main__", "From videos and labels to what a study can use."),

@@ -16,12 +16,13 @@ import torch
 from vidclass.data.as_stored import read_as_stored
 from vidclass.data.frame_store import StoreOptions
 from vidclass.data.memory_store import MemoryStore
+from vidclass.data.motion import motion_frames
 from vidclass.data.sample_table import SEPARATOR
 from vidclass.errors import UserError
 from vidclass.home import home, studies_folder
 from vidclass.models.trained import trained_model
 from vidclass.sweep.engine import job_data
-from vidclass.sweep.job_data import clip_dataset, transform_of
+from vidclass.sweep.job_data import clip_dataset, steps_of, transform_of
 from vidclass.sweep.policy import DEPLOY_FOLD
 from vidclass.sweep.state import State, Trial, replay
 from vidclass.training.checkpoints import CheckpointFolder
@@ -176,8 +177,18 @@ class BestModel:
         Raises:
             DecodeError: for a file that can't be decoded, with the reason.
         """
+        if steps_of(self.job) is not None:
+            raise UserError(
+                "predict takes models of clips",
+                f"{self.job['config']['model']} answers at every step of a recording",
+                "the best model of another arm: best_model(ARM)",
+            )
         options = StoreOptions.model_validate(self.store)
-        decoded = {str(path): read_as_stored(path, options) for path in videos}
+        shows = self.job["input"]
+        decoded = {}
+        for path in videos:
+            frames, fps = read_as_stored(path, options)
+            decoded[str(path)] = (motion_frames(frames, shows), fps)
         table = pd.DataFrame({"video_id": list(decoded), "group": list(decoded)})
         if self.thresholds is None:
             table["label_id"] = 0

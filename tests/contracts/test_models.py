@@ -51,6 +51,10 @@ def test_every_norm_holds_the_contract(name: str, norm: str) -> None:
         ("lrcn", {"num_recurrent": 3, "size_2": 8, "size_3": 4, "readout": "mean"}),
         ("lstm_attention", {"bidirectional": True, "num_layers": 2, "cache_features": False}),
         ("temporal_transformer", {"num_layers": 1, "num_frames": 2, "num_heads": 1}),
+        ("backbone_single_frame", {"freeze": "staged", "last_layers": 2}),
+        ("attentive_probe", {"num_layers": 1, "cache_features": False}),
+        ("ms_tcn", {"num_stages": 3, "between_stages": "sigmoid", "smoothing": 0.0}),
+        ("temporal_gaussian_mixture", {"num_layers": 2, "num_gaussians": 2}),
     ],
 )
 def test_options_hold_the_contract(name: str, options: dict[str, Any]) -> None:

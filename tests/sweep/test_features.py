@@ -8,29 +8,32 @@ import pandas as pd
 import pytest
 import torch
 
+from tests.sweep.noise_study import (
+    CLASSES,
+    NUM_FRAMES,
+    NUM_VIDEOS,
+    SIDE,
+    STORE,
+    noise_engine,
+    run_all,
+)
 from vidclass.data.feature_store import FeatureStore
-from vidclass.data.frame_store import FrameStore, write_store
-from vidclass.data.manifest import new_manifest, write_manifest
+from vidclass.data.frame_store import FrameStore
 from vidclass.data.sampling import ClipDataset, FramePositions, Window
 from vidclass.errors import UserErrors
 from vidclass.home import store_folder
 from vidclass.models import backbones, create_model, model_entry, validate_options
 from vidclass.sweep.engine import Engine
 from vidclass.sweep.features import feature_source_of
-from vidclass.sweep.identity import session_facts
 from vidclass.sweep.job import run_job
 from vidclass.sweep.job_data import manifest_of, split_table
 from vidclass.sweep.load import load_study_file
-from vidclass.sweep.prepare import divide
 from vidclass.sweep.weights import check_weights
 from vidclass.tracking.models import load_trained
 from vidclass.training.checkpoints import CheckpointFolder
 from vidclass.training.floor_features import floor_features
 from vidclass.training.floors import FLOOR_NAMES
 
-NUM_VIDEOS, NUM_FRAMES, SIDE = 24, 12, 32
-CLASSES = ["down", "up"]
-STORE = "made_of_noise"
 STUDY = """
 study: features
 data: {input_size: 32, window: {span_s: 1.0, num_frames: 6}, augment: {flip: true}}
@@ -59,55 +62,7 @@ def make_engine(study: str, home: Path, tmp_path: Path) -> Engine:
     torch.save(backbones.build_trunk("squeezenet1_1", 32).state_dict(), weights)
     file = tmp_path / "features.yaml"
     file.write_text(study.replace("WEIGHTS", weights.name))
-    loaded = load_study_file(str(file))
-    engine = Engine(loaded.spec, loaded.name, home, loaded.videos)
-    session_facts(engine, loaded, slots=1)
-    manifest = make_store(store_folder(home) / STORE)
-    splits = divide(manifest, loaded.spec.data)
-    write_manifest(manifest, engine.folder / "manifest.parquet")
-    splits.to_parquet(engine.folder / "splits.parquet", index=False)
-    engine.append(
-        "data_ready",
-        content_hash="c" * 64,
-        split_hash="s" * 64,
-        store_key=STORE,
-        classes=CLASSES,
-        folds=1,
-    )
-    return engine
-
-
-def make_store(folder: Path) -> pd.DataFrame:
-    shape = (NUM_VIDEOS, NUM_FRAMES, SIDE, SIDE, 3)
-    frames = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
-    folder.mkdir(parents=True)
-    (folder / "a.rgb").write_bytes(frames.tobytes())
-    names = [f"{n:02d}.mp4" for n in range(NUM_VIDEOS)]
-    rows = pd.DataFrame({"video_id": names, "path": names, "group": names, "split": None})
-    rows["label"] = [CLASSES[n % len(CLASSES)] for n in range(NUM_VIDEOS)]
-    facts = {"num_frames": NUM_FRAMES, "fps": 10.0, "width": SIDE, "height": SIDE}
-    facts |= {"duration_s": NUM_FRAMES / 10, "bitrate_bps": 1000.0, "size_bytes": 1000.0}
-    manifest = new_manifest(rows).assign(**facts, content_hash=names)
-    offsets = np.arange(NUM_VIDEOS) * frames[0].nbytes
-    index = pd.DataFrame({"video_id": names, "shard": "a.rgb", "offset": offsets})
-    index = index.assign(T=NUM_FRAMES, H=SIDE, W=SIDE, fps=10.0)
-    write_store(folder, index, manifest, {})
-    return manifest
-
-
-def run_all(engine: Engine) -> list[tuple[str, dict[str, Any]]]:
-    """Run the study to its end; return kind of job and what it reported as prepared."""
-    prepared = []
-    while (job := engine.propose()) is not None:
-
-        def report(message: str, payload: dict[str, Any], job: dict[str, Any] = job) -> None:
-            if message == "prepared":
-                prepared.append((job["kind"], payload))
-            engine.on_message(job["trial"], job["attempt"], message, payload)
-
-        run_job(job, engine.home, report)
-    assert engine.finished == "complete"
-    return prepared
+    return noise_engine(file, home)
 
 
 def test_frozen_arms_run_their_backbone_once(

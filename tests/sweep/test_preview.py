@@ -59,6 +59,12 @@ def test_the_frames_are_those_that_the_caption_names(strips) -> None:
         np.testing.assert_allclose(left, 40 + 10 * np.arange(10, 20), atol=4)
 
 
+def test_motion_is_shown_where_it_is_what_the_model_sees(strips) -> None:
+    for strip in strips("data.input=difference"):
+        left, right = strip.frames_THWC[:, :, 4:12], strip.frames_THWC[:, :, 20:28]
+        assert abs(left.mean() - (128 + 10)) < 2 and abs(right.mean() - 128) < 2
+
+
 def test_a_mirrored_clip_shows_its_new_label(strips) -> None:
     shown = strips("data.augment.flip=true", "data.augment.flip_pairs=[[left,right]]", draws=4)
     exchanged = {"left": "right", "right": "left"}

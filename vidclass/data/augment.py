@@ -16,6 +16,16 @@ __all__ = ["Augment", "Exchange", "check_classes"]
 Pair = tuple[str, str]
 Share = Annotated[float, Field(ge=0, le=1)]
 
+_OF_COLOUR = (
+    "reverse_pairs",
+    "brightness",
+    "contrast",
+    "saturation",
+    "hue",
+    "randaugment_ops",
+)
+_OF_PLACE = ("vertical_flip", "resized_crop", "rotation_degrees", "shear_degrees", "zoom")
+
 
 class Augment(BaseModel):
     """Augmentation of training batches; evaluation never augments."""
@@ -83,6 +93,21 @@ class Augment(BaseModel):
                     f"a class is in one of the {name} only; received {', '.join(twice)} in several"
                 )
         return self
+
+    def not_for(self, shows: str) -> list[str]:
+        """Return the fields in use that make no sense of motion pictures.
+
+        Colours are no colours there and time has run already; the direction and length of a flow
+        would have to turn with the picture, which only `flip` does.
+
+        Args:
+            shows: ``rgb``, ``difference`` or ``flow``.
+        """
+        if shows == "rgb":
+            return []
+        fields = [*_OF_COLOUR, *(_OF_PLACE if shows == "flow" else ())]
+        defaults = type(self).model_fields
+        return [name for name in fields if getattr(self, name) != defaults[name].default]
 
     @property
     def changes_labels(self) -> bool:

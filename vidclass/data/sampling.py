@@ -90,6 +90,9 @@ class ClipDataset:
             would all show the same, or the table is wrong.
     """
 
+    framewise = False
+    """Whether a model answers at every step of a clip, each with a label of its own."""
+
     def __init__(
         self,
         store: FrameStore,
@@ -175,6 +178,15 @@ class ClipDataset:
         if self.choice.is_spread:
             return int((length_N < self.window.num_frames - 1).sum())
         return int((self._footage.offsets_NW[:, -1] > length_N).sum())
+
+    @property
+    def clip_labels(self) -> Labels:
+        """What the clips of a training pass are balanced by: the labels of the samples."""
+        return self.labels
+
+    def labels_of(self, clips_B: Int64, *, epoch: int, train: bool) -> Labels:
+        """Return the labels of clips; the arguments are those of :meth:`read`."""
+        return self.labels[self.samples_of(clips_B, train=train)]
 
     def num_clips(self, train: bool) -> int:
         """Return the clips of a pass: one a sample in training, ``views`` in evaluation."""

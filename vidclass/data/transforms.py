@@ -12,6 +12,7 @@ import torch
 from vidclass.data.augment import Augment, Exchange, check_classes
 from vidclass.data.clip_transforms import ClipTransform, clip_transform, transform_clips
 from vidclass.data.mixing import mix, soft_targets
+from vidclass.data.motion import NO_MOTION, Input
 from vidclass.errors import UserError, raise_collected
 
 __all__ = ["Augment", "BatchTransform"]
@@ -28,6 +29,7 @@ class BatchTransform:
         augment: what training adds.
         classes: names of the classes in the order of their ids; needed where ``augment`` changes
             labels.
+        shows: what the pictures show: mirrored flow runs the other way.
 
     Raises:
         UserError: when a ``std`` is not above 0.
@@ -40,6 +42,7 @@ class BatchTransform:
         std: tuple[float, float, float],
         augment: Augment | None = None,
         classes: Sequence[str] = (),
+        shows: Input = "rgb",
     ) -> None:
         if min(std) <= 0:
             raise UserError("each channel's std is above 0", std, "for example std: [64, 64, 64]")
@@ -48,6 +51,7 @@ class BatchTransform:
         self.augment = augment or Augment()
         raise_collected(check_classes(self.augment, classes))
         self._num_classes = len(classes)
+        self._shows = shows
         self._mirror = Exchange(self.augment.flip_pairs, classes)
         self._reversal = Exchange(self.augment.reverse_pairs, classes)
         self._clip_transforms: dict[int, ClipTransform | None] = {}
@@ -99,6 +103,13 @@ class BatchTransform:
             )
         return x_BTHWC.permute(0, 1, 4, 2, 3), changed
 
+    def _mirrored(self, x_BTHWC: torch.Tensor) -> torch.Tensor:
+        mirrored = x_BTHWC.flip(3)
+        if self._shows == "flow":
+            right = mirrored[..., :1]
+            mirrored = torch.cat([2 * NO_MOTION - right.int(), mirrored[..., 1:].int()], dim=-1)
+        return mirrored.to(torch.uint8)
+
     def _normalised(self, x_BTHWC: torch.Tensor) -> torch.Tensor:
         x = x_BTHWC.to(torch.float32)
         if len(set(self.mean)) == 1 and len(set(self.std)) == 1:
@@ -121,7 +132,7 @@ class BatchTransform:
             x = torch.roll(x, (down, right), dims=(2, 3))
         if self.augment.flip:
             mirrored_B = (torch.rand(batch, generator=generator) < 0.5).to(x.device)
-            x = torch.where(mirrored_B[:, None, None, None, None], x.flip(3), x)
+            x = torch.where(mirrored_B[:, None, None, None, None], self._mirrored(x), x)
             if y is not None and self.augment.flip_pairs:
                 y = self._mirror(y, mirrored_B)
         padding = self.augment.crop_padding

@@ -8,6 +8,8 @@ from vidclass.models import (  # noqa: F401 - each registers models that come wi
     capsule,
     conv3d,
     convlstm,
+    encoders,
+    framewise,
     fusion,
     fusion_backbone,
     fusion_i3d,

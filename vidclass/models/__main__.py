@@ -1,4 +1,4 @@
-"""``vidclass models``: list the models, show one, test one of your own."""
+"""``vidclass models``: list the models, show, measure and test one."""
 
 from typing import Annotated, Any
 
@@ -19,7 +19,7 @@ Options = Annotated[
 
 @app.callback(invoke_without_command=True, epilog="Example: vidclass models list '*_fusion'")
 def _root(context: typer.Context) -> None:
-    """List the models, show one, test one of your own; alone it lists all."""
+    """List the models, show, measure and test one; alone it lists all."""
     if context.invoked_subcommand is None:
         list_all()
 
@@ -58,6 +58,21 @@ def test(name: Name, options: Options = None, plugin: Plugins = None) -> None:
     _load(plugin)
     check_model(name, **_parsed(options))
     typer.echo(f"{name} holds all {len(CHECKS)} promises of the contract")
+
+
+@app.command(epilog="Example: vidclass models profile r3d_18 --batch 4")
+def profile(
+    name: Name,
+    options: Options = None,
+    classes: Annotated[int, typer.Option(min=2, help="Classes of the last layer.")] = 101,
+    batch: Annotated[int, typer.Option(min=2, help="Clips at a time, besides one.")] = 8,
+    plugin: Plugins = None,
+) -> None:
+    """Measure a model on this machine: time of a clip and a batch, clips a second, memory."""
+    from vidclass.models.measure import measure, measured_text
+
+    _load(plugin)
+    typer.echo(measured_text(name, *measure(name, classes, batch=batch, **_parsed(options))))
 
 
 def _load(plugins: list[str] | None) -> None:

@@ -24,6 +24,8 @@ from vidclass.models.backbones_library import (
     num_features,
     pool,
 )
+from vidclass.models.encoder_net import Encoder, grid_of
+from vidclass.models.encoders_library import encoder_hash
 from vidclass.models.pretrained import (
     NO_WEIGHTS,
     file_hash,
@@ -31,6 +33,7 @@ from vidclass.models.pretrained import (
     fitting_state,
     load_state,
     read_state,
+    weights_hash,
 )
 from vidclass.models.registry import (
     NUM_COLOURS,
@@ -48,12 +51,14 @@ __all__ = [
     "QUICK",
     "Backbone",
     "BackboneOptions",
+    "OnClips",
     "OnFeatures",
     "OnFrames",
     "feature_source",
     "frozen_backbone",
     "normalisation_of",
     "on_backbone",
+    "source_hash",
     "with_backbone",
 ]
 
@@ -77,8 +82,10 @@ class BackboneOptions(ModelOptions):
     pooling: Pooling = "avg"
     """How the last map becomes one vector: avg or max over its places (tokens of a transformer)."""
     freeze: Freeze = "frozen"
-    """What of the backbone is trained: nothing; its last `last_layers`; all. With the training's
-    `unfreeze_after` that begins after so many epochs, and the head learns alone before."""
+    """What of the backbone is trained: nothing (`frozen`); its last `last_layers` (`last`); all
+    (`full`). With the training's `unfreeze_after` that begins after so many epochs, and the head
+    learns alone before. `staged` is `last` with a quarter of the epochs for that, if none are
+    named."""
     last_layers: int = Field(3, ge=1, le=1000)
     """Layers that `freeze: last` trains: convolutions or dense layers, each with its norm."""
     cache_features: bool = True
@@ -222,6 +229,37 @@ class OnFeatures(nn.Module):
         return logits_BK
 
 
+class OnClips(nn.Module):
+    """A net that sees whole clips and a head in one: ``x_BTCHW -> logits_BK``.
+
+    Args:
+        encoder: ``x_BTCHW -> f_BSE``, S steps of E features.
+        head: ``f_BSE -> logits_BK``.
+        num_frames: frames of a clip (T).
+        input_size: height and width of a frame.
+    """
+
+    def __init__(
+        self, encoder: nn.Module, head: nn.Module, *, num_frames: int, input_size: int
+    ) -> None:
+        super().__init__()
+        self.num_frames = num_frames
+        self.input_size = input_size
+        self.encoder = encoder
+        self.head = head
+
+    def features(self, x_BTCHW: torch.Tensor) -> torch.Tensor:
+        """Return ``f_BSE``."""
+        check_clips(x_BTCHW, num_frames=self.num_frames, input_size=self.input_size)
+        f_BSE: torch.Tensor = self.encoder(x_BTCHW)
+        return f_BSE
+
+    def forward(self, x_BTCHW: torch.Tensor) -> torch.Tensor:
+        """Return ``logits_BK``."""
+        logits_BK: torch.Tensor = self.head(self.features(x_BTCHW))
+        return logits_BK
+
+
 class OnFrames(nn.Module):
     """Backbone and head in one: ``x_BTCHW -> logits_BK``.
 
@@ -290,12 +328,36 @@ def on_backbone(
     )
 
 
-def frozen_backbone(source: FeatureSource) -> Backbone:
-    """Return the backbone that makes the features of ``source``, in evaluation mode.
+def source_hash(source: FeatureSource) -> str:
+    """Return the SHA-256 of the weights that make the features of ``source``, or ``none``."""
+    of = encoder_hash if source.library == "encoder" else weights_hash
+    return of(source.backbone, source.weights)
+
+
+def frozen_backbone(source: FeatureSource, num_frames: int = 1) -> Backbone | Encoder:
+    """Return the net that makes the features of ``source``, in evaluation mode.
 
     Without weights it is the same random one whenever it is made: its features are kept.
+
+    Args:
+        source: how the features are made.
+        num_frames: frames of a clip, for a net that sees whole clips.
     """
-    options = BackboneOptions.model_validate(
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(RANDOM_SEED)
+        if source.library == "backbone":
+            return Backbone(_frozen_options(source)).eval()
+        return Encoder(
+            source.backbone,
+            source.weights,
+            num_frames=num_frames if source.of_clips else 1,
+            input_size=source.input_size,
+            grid=grid_of(source.pooling),
+        ).eval()
+
+
+def _frozen_options(source: FeatureSource) -> BackboneOptions:
+    return BackboneOptions.model_validate(
         {
             "backbone": source.backbone,
             "weights": source.weights,
@@ -304,9 +366,6 @@ def frozen_backbone(source: FeatureSource) -> Backbone:
             "freeze": "frozen",
         }
     )
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(RANDOM_SEED)
-        return Backbone(options).eval()
 
 
 def with_backbone(model: nn.Module, entry: ModelEntry, options: ModelOptions) -> nn.Module:
@@ -322,10 +381,13 @@ def with_backbone(model: nn.Module, entry: ModelEntry, options: ModelOptions) ->
     source = entry.features(options)
     if not isinstance(source, FeatureSource):
         return model  # of clips, or of poses, which no net makes
-    whole = OnFrames(
-        lambda: frozen_backbone(source),
-        model,
-        num_frames=entry.num_frames(options),
-        input_size=source.input_size,
-    )
+    num_frames, input_size = entry.num_frames(options), source.input_size
+    whole: nn.Module
+    if source.of_clips:
+        net = frozen_backbone(source, num_frames)
+        whole = OnClips(net, model, num_frames=num_frames, input_size=input_size)
+    else:
+        whole = OnFrames(
+            lambda: frozen_backbone(source), model, num_frames=num_frames, input_size=input_size
+        )
     return whole.train(model.training)

@@ -42,6 +42,7 @@ class _Case:
         self.options = options
         self.positions: FramePositions = entry.frame_positions(options.window_frames, options)
         self.input_shape = entry.input_shape(options)
+        self.output_shape = (self.input_shape[0],) * entry.framewise + (NUM_CLASSES,)
         self._built: nn.Module | None = None
 
     def build(self, seed: int = 0) -> nn.Module:
@@ -63,6 +64,11 @@ class _Case:
         frames, colours, height, width = self.input_shape
         x_BTHWC = torch.randn(batch, frames, height, width, colours, generator=generator)
         return x_BTHWC.permute(0, 1, 4, 2, 3)
+
+    def classification_loss(self, model: nn.Module) -> torch.Tensor:
+        """Return the loss of the clips under labels that differ, those of steps too."""
+        logits_NK = model(self.clips()).flatten(0, -2)
+        return nn.functional.cross_entropy(logits_NK, torch.arange(len(logits_NK)) % NUM_CLASSES)
 
     def scores(self, x_BTCHW: torch.Tensor, model: nn.Module | None = None) -> torch.Tensor:
         """Return the logits of a model in evaluation mode."""
@@ -121,10 +127,11 @@ def _logits_have_shape(case: _Case) -> Iterator[Failure]:
     model = case.model()
     for mode in (True, False):
         logits_BK = model.train(mode)(case.clips())
-        if tuple(logits_BK.shape) != (BATCH, NUM_CLASSES) or not logits_BK.is_floating_point():
+        wanted = (BATCH, *case.output_shape)
+        if tuple(logits_BK.shape) != wanted or not logits_BK.is_floating_point():
             yield (
                 f"{logits_BK.dtype} {list(logits_BK.shape)} in {'train' if mode else 'eval'} mode",
-                f"return float logits of shape [{BATCH}, {NUM_CLASSES}] for {BATCH} clips",
+                f"return float logits of shape {list(wanted)} for {BATCH} clips",
             )
         elif not bool(logits_BK.isfinite().all()):
             yield "logits that are not finite", "check divisions, logarithms and the start"
@@ -132,8 +139,7 @@ def _logits_have_shape(case: _Case) -> Iterator[Failure]:
 
 def _gradients_are_finite(case: _Case) -> Iterator[Failure]:
     model = case.model().train()
-    labels_B = torch.arange(BATCH) % NUM_CLASSES
-    loss = nn.functional.cross_entropy(model(case.clips()), labels_B)
+    loss = case.classification_loss(model)
     if isinstance(model, Pretrains):  # a decoder learns from that alone
         loss = loss + model.pretrain_loss(case.clips())
     loss.backward()  # type: ignore[no-untyped-call]
@@ -153,12 +159,7 @@ def _gradients_are_finite(case: _Case) -> Iterator[Failure]:
 
 
 def _a_step_lowers_the_loss(case: _Case) -> Iterator[Failure]:
-    labels_B = torch.arange(BATCH) % NUM_CLASSES
-
-    def classify(model: nn.Module) -> torch.Tensor:
-        return nn.functional.cross_entropy(model(case.clips()), labels_B)
-
-    yield from _is_lowered(case, classify, "loss")
+    yield from _is_lowered(case, case.classification_loss, "loss")
 
 
 def _a_step_lowers_the_pretraining_loss(case: _Case) -> Iterator[Failure]:
@@ -223,7 +224,7 @@ def _clips_do_not_mix(case: _Case) -> Iterator[Failure]:
 
 
 def _order_is_as_declared(case: _Case) -> Iterator[Failure]:
-    num_frames = case.positions.num_frames
+    num_frames = case.entry.num_frames(case.options)
     if case.entry.uses_order and num_frames == 1:
         yield "uses_order=True with one frame", "register it with uses_order=False"
     if case.entry.uses_order or num_frames == 1:

@@ -8,6 +8,7 @@ from typing import Any, get_args
 from pydantic.fields import FieldInfo
 
 from vidclass.errors import UserError
+from vidclass.models.encoder_net import MissingPackage
 from vidclass.models.profile import Profile, profile
 from vidclass.models.registry import (
     FeatureSource,
@@ -34,8 +35,8 @@ class ModelRow:
     uses_order: bool
     num_frames: int
     input_size: int
-    parameters: int
-    gmacs: float
+    parameters: int | None
+    gmacs: float | None
     weights: str
 
 
@@ -65,16 +66,20 @@ def model_rows(pattern: str = "*") -> list[ModelRow]:
 
 
 def _row(entry: ModelEntry) -> ModelRow:
-    costs = profile(entry.name, EXAMPLE_CLASSES)
+    options = entry.options.model_validate({})
+    try:
+        costs = profile(entry.name, EXAMPLE_CLASSES)
+    except MissingPackage:  # an optional one: the others are listed all the same
+        costs = None
     return ModelRow(
         name=entry.name,
         summary=entry.summary,
         uses_order=entry.uses_order,
-        num_frames=costs.num_frames,
-        input_size=costs.options["input_size"],
-        parameters=costs.parameters,
-        gmacs=costs.gmacs,
-        weights=_weights_text(entry.options.model_validate({}).published_weights),
+        num_frames=entry.num_frames(options),
+        input_size=options.input_size,
+        parameters=None if costs is None else costs.parameters,
+        gmacs=None if costs is None else costs.gmacs,
+        weights=_weights_text(options.published_weights),
     )
 
 
@@ -85,23 +90,26 @@ def _weights_text(weights: PublishedWeights | None) -> str:
 def models_table(pattern: str = "*") -> str:
     """Return :func:`model_rows` as a table of plain text."""
     head = ("model", "order", "frames", "input", "parameters", "GMACs", "weights", "")
+    rows = model_rows(pattern)
     cells = [
         (
             row.name,
             "yes" if row.uses_order else "no",
             str(row.num_frames),
             f"{row.input_size} px",
-            f"{row.parameters:,}",
-            f"{row.gmacs:.3f}",
+            "-" if row.parameters is None else f"{row.parameters:,}",
+            "-" if row.gmacs is None else f"{row.gmacs:.3f}",
             row.weights,
             row.summary,
         )
-        for row in model_rows(pattern)
+        for row in rows
     ]
     note = (
         f"Counted at each model's defaults and {EXAMPLE_CLASSES} classes. "
         "`vidclass models show NAME` explains a model and its options."
     )
+    if any(row.parameters is None for row in rows):
+        note += "\n- : needs a package that is not installed: pip install 'vidclass[models]'."
     return f"{_table(head, cells)}\n\n{note}"
 
 
@@ -179,7 +187,7 @@ def _costs_text(entry: ModelEntry, costs: Profile) -> str:
         taken = f"of each the {source.num_features} numbers of its poses"
     kept = (
         f", of which each epoch repeats {costs.step_gmacs:.4g}: what {source.backbone} makes of a "
-        "frame is computed once, without augmentation"
+        f"{'clip' if source.of_clips else 'frame'} is computed once, without augmentation"
         if isinstance(source, FeatureSource)
         else ""
     )

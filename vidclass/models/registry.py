@@ -82,6 +82,9 @@ class FeatureSource(NamedTuple):
         pooling: how its last map becomes one vector.
         input_size: height and width of the frames that it sees, pixels.
         num_features: length of the vector (D).
+        library: an image net (`backbone`), or a published `encoder`.
+        frames_per_step: frames of a clip that one vector is of; above 1 the net sees whole clips.
+        starts_every: of a net of clips: the stored frames from one kept clip's start to the next.
     """
 
     backbone: str
@@ -89,6 +92,14 @@ class FeatureSource(NamedTuple):
     pooling: str
     input_size: int
     num_features: int
+    library: Literal["backbone", "encoder"] = "backbone"
+    frames_per_step: int = 1
+    starts_every: int = 0
+
+    @property
+    def of_clips(self) -> bool:
+        """Whether the features of a frame depend on the clip that it is in."""
+        return self.frames_per_step > 1
 
 
 class PoseSource(NamedTuple):
@@ -155,6 +166,8 @@ class ModelEntry:
         features: options to how the features are made that the model takes instead of clips; None
             where it takes clips.
         pretrains: whether it can learn from clips without labels (:class:`Pretrains`).
+        framewise: whether it answers at every step of a stretch of a recording, whose length is
+            its option ``num_steps``: ``f_BSD -> logits_BSK``.
     """
 
     name: str
@@ -167,6 +180,7 @@ class ModelEntry:
     quick_options: Mapping[str, Any] = field(default_factory=dict)
     features: Callable[[Any], FeatureSource | PoseSource | None] = no_features
     pretrains: bool = False
+    framewise: bool = False
 
     @property
     def searchable(self) -> tuple[str, ...]:
@@ -176,7 +190,9 @@ class ModelEntry:
         )
 
     def num_frames(self, options: ModelOptions) -> int:
-        """Return the frames that the model sees of a clip (T)."""
+        """Return the frames that the model sees of a clip (T), or of a stretch (S)."""
+        if self.framewise:
+            return int(options.num_steps)  # type: ignore[attr-defined]
         return self.frame_positions(options.window_frames, options).num_frames
 
     def input_of(self, options: ModelOptions) -> Literal["clips", "features"]:
@@ -192,7 +208,8 @@ class ModelEntry:
         """Return the shape of one clip as the model takes it: ``[T, C, H, W]``, or ``[T, D]``."""
         source = self.features(options)
         if source is not None:
-            return (self.num_frames(options), source.num_features)
+            frames_per_step = source.frames_per_step if isinstance(source, FeatureSource) else 1
+            return (self.num_frames(options) // frames_per_step, source.num_features)
         size = options.input_size
         return (self.num_frames(options), NUM_COLOURS, size, size)
 
@@ -210,6 +227,7 @@ def register_model(
     quick_options: Mapping[str, Any] | None = None,
     features: Callable[[OptionsT], FeatureSource | PoseSource | None] = no_features,
     pretrains: bool = False,
+    framewise: bool = False,
 ) -> Callable[[Callable[[int, OptionsT], nn.Module]], Callable[[int, OptionsT], nn.Module]]:
     """Register the decorated function ``(num_classes, options) -> model`` under ``name``.
 
@@ -243,6 +261,7 @@ def register_model(
             dict(quick_options or {}),
             features,
             pretrains,
+            framewise,
         )
         return build
 

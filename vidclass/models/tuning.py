@@ -9,7 +9,8 @@ from vidclass.models.pretrained import skips_pretrained
 
 __all__ = ["Freeze", "Tuned", "unfreeze_last"]
 
-Freeze = Literal["frozen", "last", "full"]
+Freeze = Literal["frozen", "last", "full", "staged"]
+"""What is trained: nothing; the last layers; all; nothing at first, then the last layers."""
 
 LAYERS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
 
@@ -22,7 +23,8 @@ class Tuned(nn.Module):
 
     Args:
         random: whether it starts at random.
-        freeze: what of it is trained: nothing, its last layers, all.
+        freeze: what of it is trained: nothing, its last layers, all; or, staged, nothing in the
+            training's first epochs and then its last layers.
         last_layers: how many those are.
     """
 
@@ -60,7 +62,7 @@ class Tuned(nn.Module):
         match "frozen" if held else self.freeze:
             case "frozen":
                 self.net.requires_grad_(False)
-            case "last":
+            case "last" | "staged":
                 unfreeze_last(self.net, self.last_layers)
             case "full":
                 self.net.requires_grad_(True)

@@ -69,7 +69,8 @@ class PublishedOptions(ScaledOptions):
     random start; or a file, by its absolute path or its name in HOME/weights."""
     freeze: Freeze = "full"
     """What of the net below the classifier is trained: nothing; its last `last_layers`; all. With
-    the training's `unfreeze_after` that begins after so many epochs."""
+    the training's `unfreeze_after` that begins after so many epochs; `staged` is `last` after a
+    quarter of them."""
     last_layers: int = Field(3, ge=1, le=1000)
     """Layers that `freeze: last` trains: convolutions or dense layers, each with its norm."""
 

@@ -32,7 +32,7 @@ __all__ = [
 
 
 def arm_table(tables: StudyTables, scores: Scores) -> Table:
-    """Return one row an arm, then one row a floor."""
+    """Return one row an arm, the average of the arms, then one row a floor."""
     metric, unit = tables.spec.primary.metric.replace("_", " "), tables.unit
     columns = (
         Column("name", "Arm or floor", numeric=False),
@@ -44,7 +44,7 @@ def arm_table(tables: StudyTables, scores: Scores) -> Table:
         Column("time_value", "Value of time", "minus the same arm trained on shuffled frames"),
         Column("over_bag", "Over bag of frames", "minus the floor that knows no order"),
     )
-    rows = [_score_row(tables, scores, score) for score in scores.all_scores]
+    rows = [_score_row(tables, scores, score) for score in scores.shown]
     return Table(columns, rows)
 
 
@@ -68,19 +68,25 @@ def _several_columns(unit: str) -> tuple[Column, ...]:
 def _score_row(tables: StudyTables, scores: Scores, score: Score) -> list[Cell]:
     worst = score.worst
     return [
-        text(score.name, "floor" if score.is_floor else ""),
+        text(score.name, _kind(score)),
         percent(score.estimate, beneath=_bounds(score.interval)),
         _upper_bound(score, scores.chance),
         percent(score.measured["macro_f1"]),
-        missing(f"no test {tables.unit}s")
+        missing("an average" if score.exploratory else f"no test {tables.unit}s")
         if worst is None
         else percent(worst.score, beneath=f"{worst.label}, {worst.support:,} {tables.unit}s"),
         *(percent(score.measured[name]) for name in _other_metrics(tables)),
-        text("–") if score.is_floor else percent(score.clip),
+        text("–") if score.is_floor or score.exploratory else percent(score.clip),
         _frames_seen(tables, score),
         _time_value(tables, scores, score),
         _over_bag(scores, score),
     ]
+
+
+def _kind(score: Score) -> str:
+    if score.exploratory:
+        return "exploratory: declared by nobody"
+    return "floor" if score.is_floor else ""
 
 
 def _other_metrics(tables: StudyTables) -> list[str]:
@@ -104,7 +110,7 @@ def _upper_bound(score: Score, chance: float) -> Cell:
 
 
 def _frames_seen(tables: StudyTables, score: Score) -> Cell:
-    if score.is_floor:
+    if score.is_floor or score.exploratory:
         return text("–")
     facts = tables.models.get(score.name)
     if facts is None:
@@ -116,7 +122,7 @@ def _frames_seen(tables: StudyTables, score: Score) -> Cell:
 
 
 def _time_value(tables: StudyTables, scores: Scores, score: Score) -> Cell:
-    if score.is_floor:
+    if score.is_floor or score.exploratory:
         return text("–")
     facts = tables.models.get(score.name)
     if facts is not None and not facts.uses_order:
@@ -126,7 +132,7 @@ def _time_value(tables: StudyTables, scores: Scores, score: Score) -> Cell:
 
 
 def _over_bag(scores: Scores, score: Score) -> Cell:
-    if score.is_floor:
+    if score.is_floor or score.exploratory:
         return text("–")
     return _difference(scores.time_values[score.name].minus_bag, "bag of frames not scored")
 

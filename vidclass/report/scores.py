@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from vidclass.data.samples import multi_hot
+from vidclass.report.averaged import averaged
 from vidclass.report.behaviour import ClassScore, worst_class
 from vidclass.report.class_by_class import chance_of_several
 from vidclass.report.collect import StudyTables
@@ -44,6 +45,7 @@ class Score:
         measured: what the task is scored by, by name, samples as the unit, mean over seeds.
         worst: the class with the lowest F1, or average precision where several may hold.
         clip: accuracy, or mean average precision, of single clips; None for floors.
+        exploratory: whether it is the average of the arms, which nobody declared.
     """
 
     name: str
@@ -53,6 +55,7 @@ class Score:
     measured: dict[str, float]
     worst: ClassScore | None
     clip: float | None
+    exploratory: bool = False
 
     @property
     def estimate(self) -> float:
@@ -67,6 +70,7 @@ class Scores:
     Attributes:
         arms: in the order of the study file; those without a final are left out.
         floors: in the order in which they ran.
+        average: the mean of the arms' probabilities; None with fewer than two arms.
         family: the declared comparisons, each the larger score minus the smaller.
         gate: every arm minus the best floor.
         time_values: by arm, of arms with a final.
@@ -79,6 +83,7 @@ class Scores:
 
     arms: list[Score] = field(default_factory=list)
     floors: list[Score] = field(default_factory=list)
+    average: Score | None = None
     family: list[Comparison] = field(default_factory=list)
     gate: list[Comparison] = field(default_factory=list)
     time_values: dict[str, TimeValue] = field(default_factory=dict)
@@ -89,9 +94,9 @@ class Scores:
     limits: list[str] = field(default_factory=list)
 
     @property
-    def all_scores(self) -> list[Score]:
-        """Arms, then floors."""
-        return [*self.arms, *self.floors]
+    def shown(self) -> list[Score]:
+        """Arms, their average, floors: the rows of the page."""
+        return [*self.arms, *([self.average] if self.average else []), *self.floors]
 
     @property
     def decided(self) -> bool:
@@ -107,6 +112,7 @@ def score_study(tables: StudyTables) -> Scores:
     floors = _floor_runs(tables)
     pooled = pooled_seed_variance(runs, metric)
     there = [arm for arm in tables.arms if arm in runs]
+    together = averaged({arm: runs[arm] for arm in there}, tables.state)
     everything, floor_names = {**runs, **floors}, list(floors)
     family = compare_family(
         everything,
@@ -121,6 +127,7 @@ def score_study(tables: StudyTables) -> Scores:
     return Scores(
         arms=[_score(tables, runs[arm], metric, pooled) for arm in there],
         floors=[_score(tables, found, metric, None) for found in floors.values()],
+        average=None if together is None else _average(tables, together, metric, pooled),
         family=[c if c.difference >= 0 else c.swapped() for c in family],
         gate=gate,
         time_values=_time_values(tables, runs, floors.get(BAG), metric, pooled),
@@ -216,6 +223,21 @@ def _score(
         measured={name: runs.score(name) for name in METRICS_OF_TASK[tables.spec.data.task]},
         worst=worst_class(rows, tables.classes),
         clip=None if runs.deterministic else _clip_score(tables, runs.arm),
+    )
+
+
+def _average(
+    tables: StudyTables, runs: ArmRuns, metric: Metric, pooled: SeedVariance | None
+) -> Score:
+    return Score(
+        name=runs.arm,
+        is_floor=False,
+        interval=score_interval(runs, metric, pooled),
+        seeds=tuple(map(float, runs.score_S(metric))),
+        measured={name: runs.score(name) for name in METRICS_OF_TASK[tables.spec.data.task]},
+        worst=None,
+        clip=None,
+        exploratory=True,
     )
 
 

@@ -152,7 +152,7 @@ def _drawn(
     return Drawn(
         dots=[
             Dot(s.name, s.is_floor, s.estimate, s.interval.low, s.interval.high, s.seeds)
-            for s in scores.all_scores
+            for s in scores.shown
         ],
         bars=[
             Bar(f"{c.arm_a} − {c.arm_b}", c.difference, c.low, c.high, c.excludes_zero)

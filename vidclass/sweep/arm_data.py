@@ -32,10 +32,10 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "crop": CropOptions,
     "augment": Augment,
 }
-FIELDS = ("input_size", "geometry")
+FIELDS = ("input_size", "geometry", "input")
 SAME_FOR_ALL = frozenset({"data.crop.test"})
 """All arms are scored on the same number of clips a video."""
-FOOTAGE = ("data.window.", "data.sampling.", "data.crop.", "data.geometry")
+FOOTAGE = ("data.window.", "data.sampling.", "data.crop.", "data.geometry", "data.input")
 """Beginnings of those fields that decide what an arm gets to see, in evaluation too."""
 
 

@@ -6,6 +6,7 @@ of them (``on_message``, ``on_failure``). Whatever it answers follows from the l
 
 import shutil
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -60,6 +61,7 @@ class Engine:
         home: the home folder; the study lies in home/studies/NAME.
         videos: where its videos are: a folder, or the name of a data set.
         plugins: modules or files that every trial loads first.
+        decide: what to do next, of state and spec; a single training has a policy of its own.
         gate: asked before each trial on a cluster that studies share; None starts them all.
     """
 
@@ -68,6 +70,7 @@ class Engine:
     home: Path
     videos: str = ""
     plugins: tuple[str, ...] = ()
+    decide: Callable[..., Decision] = decide
     gate: Gate | None = field(init=False, default=None)
     state: State = field(init=False)
     ledger: Ledger = field(init=False)
@@ -101,7 +104,7 @@ class Engine:
         ``finished`` is set once nothing is left at all.
         """
         while not self.finished:
-            decision: Decision = decide(self.state, self.spec, worked_seconds=self.state.seconds)
+            decision = self.decide(self.state, self.spec, worked_seconds=self.state.seconds)
             if self._closed(decision):
                 return None
             match decision:
@@ -361,10 +364,12 @@ def job_data(state: State, config: dict[str, Any]) -> dict[str, Any]:
         "task": data.get("task", "multiclass"),
         "classes": state.data["classes"],
         "samples": state.data.get("samples"),
+        "label_from": (data.get("windows") or {}).get("label_from", "last"),
         "store_key": state.data["store_key"],
         "window": data["window"],
         "input_size": data["input_size"],
         "geometry": data["geometry"],
+        "input": data.get("input", "rgb"),  # as are the next two
         "sampling": data.get("sampling", {}),  # absent from ledgers of the first version
         "crop": data.get("crop", {}),
         "views": data["views"],

@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 
+from vidclass.data.clip_features import ClipFeatures, EncodeClip, clip_features
 from vidclass.data.crops import CropOptions
 from vidclass.data.feature_store import (
     Built,
@@ -18,9 +19,13 @@ from vidclass.data.pose_store import prepare_poses
 from vidclass.data.transforms import BatchTransform
 from vidclass.home import store_folder
 from vidclass.models import FeatureSource, PoseSource, model_entry
-from vidclass.models.backbones import BackboneOptions, feature_source, frozen_backbone
+from vidclass.models.backbones import (
+    BackboneOptions,
+    feature_source,
+    frozen_backbone,
+    source_hash,
+)
 from vidclass.models.backbones_library import backbone_facts
-from vidclass.models.pretrained import weights_hash
 from vidclass.models.registry import Normalisation
 from vidclass.sweep.load import corners, trial_config
 from vidclass.sweep.spec import FloorsSpec, StudySpec
@@ -64,13 +69,29 @@ def features_of(
     frames: FrameStore,
     home: Path,
     device: torch.device,
-) -> tuple[FeatureStore, Built]:
-    """Return the features that the job's model takes, computing those that are not there."""
+) -> tuple[FeatureStore | ClipFeatures, Built]:
+    """Return the features that the job's model takes, computing those that are not there.
+
+    Those of clips are computed when a clip is read first.
+    """
     if isinstance(source, PoseSource):
         return prepare_poses(frames, store_folder(home), source.options, source.num_features)
     entry = model_entry(job["config"]["model"])
-    pixels = entry.normalisation(entry.options.model_validate(job["config"]["options"]))
-    return _encoded(job, source, pixels, frames, home, device)
+    options = entry.options.model_validate(job["config"]["options"])
+    pixels = entry.normalisation(options)
+    if not source.of_clips:
+        return _encoded(job, source, pixels, frames, home, device)
+    num_steps, num_features = entry.input_shape(options)
+    num_frames = num_steps * source.frames_per_step
+    kept = clip_features(
+        frames,
+        store_folder(home),
+        _recipe(job, source, pixels),
+        shape=(num_steps, num_features),
+        starts_every=source.starts_every,
+        make_encode=lambda: _clip_encoder(source, pixels, num_frames, device),
+    )
+    return kept, Built()
 
 
 def floor_source_of(floors: FloorsSpec, input_size: int) -> FeatureSource | None:
@@ -100,10 +121,19 @@ def _encoded(
     home: Path,
     device: torch.device,
 ) -> tuple[FeatureStore, Built]:
+    # One thread, as a study's trial has: others compute on the other cores meanwhile.
+    recipe = _recipe(job, source, pixels)
+    with process_state(device, job.get("num_threads", 1)), torch.no_grad():
+        return prepare_features(
+            frames, store_folder(home), recipe, lambda: _encoder(source, pixels, device)
+        )
+
+
+def _recipe(job: Job, source: FeatureSource, pixels: Normalisation) -> FeatureRecipe:
     crop = CropOptions.model_validate(job["crop"])
-    recipe = FeatureRecipe(
+    return FeatureRecipe(
         backbone=source.backbone,
-        weights_hash=weights_hash(source.backbone, source.weights),
+        weights_hash=source_hash(source),
         pooling=source.pooling,
         num_features=source.num_features,
         mean=pixels.mean,
@@ -114,11 +144,6 @@ def _encoded(
         corner=crop.corner,
         corner_share=crop.corner_share,
     )
-    # One thread, as every trial has: others of the study compute on the other cores meanwhile.
-    with process_state(device, num_threads=1), torch.no_grad():
-        return prepare_features(
-            frames, store_folder(home), recipe, lambda: _encoder(source, pixels, device)
-        )
 
 
 def _encoder(source: FeatureSource, pixels: Normalisation, device: torch.device) -> Encode:
@@ -130,5 +155,20 @@ def _encoder(source: FeatureSource, pixels: Normalisation, device: torch.device)
         x_BTCHW = transform(frames_bSSC[None].to(device), train=False)
         f_bD: torch.Tensor = backbone(x_BTCHW[0])
         return f_bD
+
+    return encode
+
+
+def _clip_encoder(
+    source: FeatureSource, pixels: Normalisation, num_frames: int, device: torch.device
+) -> EncodeClip:
+    encoder = frozen_backbone(source, num_frames)
+    to_device(encoder, device)
+    transform = BatchTransform(pixels.mean, pixels.std)
+
+    @torch.no_grad()
+    def encode(clip_THWC: torch.Tensor) -> torch.Tensor:
+        f_1SE: torch.Tensor = encoder(transform(clip_THWC[None].to(device), train=False))
+        return f_1SE[0]
 
     return encode

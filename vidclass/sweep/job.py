@@ -16,8 +16,9 @@ import torch
 
 from vidclass.data.sampling import Order
 from vidclass.home import studies_folder
-from vidclass.models import FeatureSource, create_model, model_entry
-from vidclass.models.pretrained import NO_WEIGHTS, weights_hash
+from vidclass.models import FeatureSource, ModelEntry, create_model, model_entry
+from vidclass.models.backbones import source_hash
+from vidclass.models.pretrained import NO_WEIGHTS
 from vidclass.sweep import predictions as files
 from vidclass.sweep.features import feature_source_of, features_of
 from vidclass.sweep.floor_job import run_floors
@@ -27,8 +28,8 @@ from vidclass.sweep.job_data import (
     input_of,
     order_of,
     pretraining_data,
+    seen_store,
     split_data,
-    store_of,
 )
 from vidclass.sweep.leak_controls import LEAK_CONTROL
 from vidclass.sweep.policy import FEWER_VIDEOS
@@ -74,10 +75,10 @@ def _prepared(job: Job, home: Path, model: torch.nn.Module) -> dict[str, Any]:
     payload: dict[str, Any] = {"features": None}
     source = feature_source_of(job)
     if source is not None:
-        frames = store_of(job, home)
+        frames = seen_store(job, home)
         features, built = features_of(job, source, frames, home, device())
         if isinstance(source, FeatureSource):
-            hashes.add(weights_hash(source.backbone, source.weights))
+            hashes.add(source_hash(source))
         payload["features"] = {"key": features.path.name, **asdict(built)}
     payload["weights_sha256"] = sorted(hashes - {None, NO_WEIGHTS})
     return payload
@@ -120,6 +121,7 @@ def _train(job: Job, home: Path, model: torch.nn.Module, report: Report) -> FitR
         seed=job["seed"],
         select=job["select"],
         report=on_epoch,
+        num_threads=job.get("num_threads", 1),
         checkpoints=checkpoints,
         resume_from=job["resume_from"],
         pretrain_on=pretraining_data(job, home),
@@ -138,7 +140,7 @@ def _score(job: Job, home: Path, model: torch.nn.Module, result: FitResult, repo
     perturbed = job["perturbations"] and job["variant"] == "kept" and entry.uses_order
     perturbations = {
         order: _perturbed(job, home, model, order, result.thresholds)
-        for order in (PERTURBATIONS if perturbed else ())
+        for order in (_perturbations(entry) if perturbed else ())
     }
     folder = _folder(job, home, "artifacts")
     for file, table in (
@@ -158,6 +160,11 @@ def _score(job: Job, home: Path, model: torch.nn.Module, result: FitResult, repo
             "checkpoint": result.best_checkpoint,
         },
     )
+
+
+def _perturbations(entry: ModelEntry) -> tuple[Order, ...]:
+    """Return how frames are disturbed: at a step of a frozen stretch there is nothing to answer."""
+    return tuple(o for o in PERTURBATIONS if not (entry.framewise and o == "frozen"))
 
 
 def _predict(job: Job, home: Path, model: torch.nn.Module, order: Order) -> Predictions:

@@ -8,18 +8,22 @@ import pandas as pd
 import torch
 
 from vidclass.data.clip_choice import ClipChoice
+from vidclass.data.clip_features import ClipFeatureDataset, ClipFeatures
 from vidclass.data.controls import permuted_labels
 from vidclass.data.crops import CropOptions
 from vidclass.data.feature_dataset import FeatureDataset, FeatureTransform
 from vidclass.data.frame_store import FrameStore
 from vidclass.data.manifest import STATUS_OK, read_manifest
+from vidclass.data.motion import Input, prepare_motion
 from vidclass.data.sampling import ClipDataset, FramePositions, Order, Window
+from vidclass.data.stretches import StretchDataset
 from vidclass.data.subset import share_of_groups
 from vidclass.data.transforms import Augment, BatchTransform
 from vidclass.home import store_folder, studies_folder
 from vidclass.models import model_entry
 from vidclass.sweep.features import feature_source_of, features_of
 from vidclass.sweep.policy import share_of
+from vidclass.training.process_state import process_state
 
 __all__ = [
     "Job",
@@ -29,8 +33,10 @@ __all__ = [
     "manifest_of",
     "order_of",
     "pretraining_data",
+    "seen_store",
     "split_data",
     "split_table",
+    "steps_of",
     "store_of",
     "transform_of",
 ]
@@ -45,12 +51,19 @@ def device() -> torch.device:
 
 def store_of(job: Job, home: Path) -> FrameStore:
     """Return the frame store of the job's study, opened once a process."""
-    return _store(store_folder(home) / job["store_key"])
+    return _store(store_folder(home) / job["store_key"], "rgb")
 
 
-@lru_cache(maxsize=2)
-def _store(path: Path) -> FrameStore:
-    return FrameStore.open(path)
+def seen_store(job: Job, home: Path) -> FrameStore:
+    """Return what the job's model sees: the frame store, or the motion pictures made of it."""
+    return _store(store_folder(home) / job["store_key"], job.get("input", "rgb"))
+
+
+@lru_cache(maxsize=4)
+def _store(path: Path, shows: Input) -> FrameStore:
+    frames = FrameStore.open(path)
+    with process_state(torch.device("cpu"), num_threads=1), torch.no_grad():
+        return prepare_motion(frames, path.parent, shows)
 
 
 def manifest_of(job: Job, home: Path) -> pd.DataFrame:
@@ -125,12 +138,20 @@ def transform_of(job: Job) -> BatchTransform:
     entry = model_entry(job["config"]["model"])
     pixels = entry.normalisation(entry.options.model_validate(job["config"]["options"]))
     augment = Augment.model_validate(job["augment"])
-    return BatchTransform(pixels.mean, pixels.std, augment, job["classes"])
+    shows = job.get("input", "rgb")
+    return BatchTransform(pixels.mean, pixels.std, augment, job["classes"], shows)
 
 
 def input_of(job: Job) -> BatchTransform:
     """Return the job's way from what is stored of a clip, frames or features, to model input."""
     return transform_of(job) if feature_source_of(job) is None else FeatureTransform()
+
+
+def steps_of(job: Job) -> int | None:
+    """Return the steps of the stretches that the job's model sees; None where it sees clips."""
+    config = job["config"]
+    framewise = model_entry(config["model"]).framewise
+    return int(config["options"]["num_steps"]) if framewise else None
 
 
 def order_of(job: Job) -> Order:
@@ -148,7 +169,7 @@ def pretraining_data(job: Job, home: Path) -> ClipDataset | None:
     train = job["config"]["train"]
     if not train["pretrain_epochs"] or train["pretrain_on"] == "train":
         return None
-    store = store_of(job, home)
+    store = seen_store(job, home)
     manifest, splits, _ = _tables(studies_folder(home) / job["study"], job.get("samples"))
     fold = splits[splits["fold"] == job["fold"]].merge(manifest, on="video_id")
     held_out = fold.loc[fold["split_x"] != "train", "group"]
@@ -183,11 +204,19 @@ def _train_table(job: Job, home: Path) -> pd.DataFrame:
 
 def split_data(job: Job, home: Path, split: str, *, order: Order | None = None) -> ClipDataset:
     """Return the clips, or features of clips, of one split of the job's fold."""
-    store = store_of(job, home)
+    store = seen_store(job, home)
     table = _train_table(job, home) if split == "train" else split_table(job, home, split)
     order = order or order_of(job)
     source = feature_source_of(job)
     if source is None:
         return clip_dataset(job, store, table, order=order)
     features, _ = features_of(job, source, store, home, device())
+    if isinstance(features, ClipFeatures):
+        return ClipFeatureDataset(store, features, table, **_clip_settings(job, order))
+    if (num_steps := steps_of(job)) is not None:
+        settings = _clip_settings(job, order)
+        label_from = job["label_from"]
+        return StretchDataset(
+            store, features, table, num_steps=num_steps, label_from=label_from, **settings
+        )
     return FeatureDataset(store, features, table, **_clip_settings(job, order))

@@ -37,6 +37,8 @@ __all__ = [
     "trial_config",
 ]
 
+DRAWN = frozenset({"resample", "oversample", "undersample"})
+"""Values of `class_balance` that draw some samples more often than others."""
 FROM_COMMAND_LINE = "--data"
 """Source of a study that has no videos of its own."""
 
@@ -218,6 +220,8 @@ def trial_config(spec: StudySpec, arm: ArmSpec, params: dict[str, Any]) -> dict[
             config[part] = schema.model_validate(values).model_dump(mode="json")
         except ValidationError as error:
             mistakes += told(error, {}, f"arm {arm.name}")
+    if entry.framewise:
+        mistakes += _framewise_mistakes(spec, arm, train)
     if train.get("pretrain_epochs") and not entry.pretrains:
         able = ", ".join(name for name in list_models() if model_entry(name).pretrains)
         mistakes.append(
@@ -229,6 +233,25 @@ def trial_config(spec: StudySpec, arm: ArmSpec, params: dict[str, Any]) -> dict[
         )
     raise_collected(mistakes)
     return config
+
+
+def _framewise_mistakes(
+    spec: StudySpec, arm: ArmSpec, train: dict[str, Any]
+) -> Iterator[UserError]:
+    """Yield why a model that answers at every step of a recording does not fit the study."""
+    if spec.data.windows is None:
+        yield UserError(
+            f"{arm.model} answers at every step of recordings whose windows are labelled",
+            f"arm {arm.name} in a study without data.windows",
+            "data.windows: {length_s: 1, stride_s: 0.5}; or a model of clips",
+        )
+    balance = train.get("class_balance", "none")
+    if balance in DRAWN:
+        yield UserError(
+            "a stretch of a recording is seen as it is: its classes can be weighed, not drawn",
+            f"arm {arm.name}: class_balance {balance}",
+            "class_balance: weights or effective_number",
+        )
 
 
 def _cross_checks(

@@ -27,6 +27,7 @@ __all__ = [
     "Wait",
     "decide",
     "decide_winner",
+    "retries",
     "search_kind",
     "seed_of",
     "share_of",
@@ -102,7 +103,7 @@ def decide(state: State, spec: StudySpec, *, worked_seconds: float = 0.0) -> Dec
     limit = _limit_reached(state, spec, worked_seconds)
     if limit:
         return Wait() if _alive(state) else Finished(limit)
-    for decisions in (_retries, _floors, _searches, _winners, _finals, _champion_and_after):
+    for decisions in (retries, _floors, _searches, _winners, _finals, _champion_and_after):
         for decision in decisions(state, spec):
             return decision
     return Wait() if _alive(state) else Finished("complete")
@@ -130,7 +131,8 @@ def _limit_reached(state: State, spec: StudySpec, worked_seconds: float) -> str:
     return ""
 
 
-def _retries(state: State, spec: StudySpec) -> Iterator[Decision]:
+def retries(state: State, spec: StudySpec) -> Iterator[Decision]:
+    """Yield the further attempts that are due: after a crash, a lost node, too little memory."""
     for trial in state.trials.values():
         if trial.status == "lost":
             yield Retry(trial.trial)

@@ -18,6 +18,7 @@ from vidclass.data.contact_sheet import Strip
 from vidclass.data.decoded import DecodeError
 from vidclass.data.explore import UNLABELLED
 from vidclass.data.memory_store import MemoryStore
+from vidclass.data.motion import Input, motion_frames
 from vidclass.data.readers import absolute_source, read_dataset
 from vidclass.data.sample_table import Labelled, Labelling, labelled, make_samples
 from vidclass.data.sampling import ClipDataset
@@ -122,7 +123,7 @@ def preview(
             f"{arm} takes features, which are made of whole frames",
             "another --arm",
         )
-    store = _decoded(_drawn(known, num_videos, seed), data.store)
+    store = _decoded(_drawn(known, num_videos, seed), data.store, job["input"])
     table = _one_sample_each(known, store.index, data.labelling, seed)
     clips = clip_dataset(job, store, table, order="kept")
     transform = transform_of(job)
@@ -141,8 +142,8 @@ def _drawn(known: Labelled, num_videos: int, seed: int) -> pd.DataFrame:
     return in_turn.head(num_videos)
 
 
-def _decoded(videos: pd.DataFrame, options: StoreOptions) -> MemoryStore:
-    """Return the frames of ``videos`` as a store would hold them; those that can't be are left."""
+def _decoded(videos: pd.DataFrame, options: StoreOptions, shows: Input) -> MemoryStore:
+    """Return what an arm sees of ``videos``, as stored; those that can't be decoded are left."""
     decoded, reasons = {}, []
     for row in videos.to_dict("records"):
         part = {
@@ -150,7 +151,8 @@ def _decoded(videos: pd.DataFrame, options: StoreOptions) -> MemoryStore:
             for name in ("start_s", "end_s")
         }
         try:
-            decoded[str(row["video_id"])] = read_as_stored(row["path"], options, **part)
+            frames, fps = read_as_stored(row["path"], options, **part)
+            decoded[str(row["video_id"])] = (motion_frames(frames, shows), fps)
         except DecodeError as error:
             reasons.append(f"{row['video_id']}: {error.reason}")
     if not decoded:

@@ -20,6 +20,7 @@ from vidclass.data.clip_choice import ONE_VIEW, ClipChoice
 from vidclass.data.controls import LeakControl
 from vidclass.data.crops import CropOptions
 from vidclass.data.frame_store import StoreOptions
+from vidclass.data.motion import Input
 from vidclass.data.sample_table import Labelling, Windows
 from vidclass.data.transforms import Augment
 from vidclass.models.backbones_library import Pooling
@@ -114,6 +115,9 @@ class DataSpec(_Spec):
     """Which frames of a video a clip shows."""
     input_size: int = Field(default=32, ge=16, le=1024)
     """Height and width of a frame as the models see it, pixels."""
+    input: Input = "rgb"
+    """What the models see of a stored frame: its colours, or motion: the `difference` from the
+    frame before, or the optical `flow` from there. Motion is computed once and kept."""
     geometry: Literal["pad", "crop", "squash"] = "crop"
     """How a frame becomes square; squash lets the aspect ratio speak for the class."""
     crop: CropOptions = CropOptions()
@@ -148,6 +152,16 @@ class DataSpec(_Spec):
             raise ValueError(
                 f"geometry pad shows the whole frame; received crop.scale {self.crop.scale:g}; "
                 "instead: geometry crop"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _augments_motion(self) -> "DataSpec":
+        wrong = self.augment.not_for(self.input)
+        if wrong:
+            raise ValueError(
+                f"input {self.input} is motion, which augment {', '.join(wrong)} would falsify; "
+                "received both; instead: leave these at their defaults"
             )
         return self
 

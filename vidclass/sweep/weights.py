@@ -29,7 +29,8 @@ def check_weights(spec: StudySpec) -> None:
         for corner in corners(arm):
             options = trial_config(spec, arm, corner)["options"]
             weights = options.get("weights") or NO_WEIGHTS
-            one = (arm.model, str(options.get("backbone")), str(weights))
+            net = options.get("backbone") or options.get("encoder")
+            one = (arm.model, str(net), str(weights))
             if weights == NO_WEIGHTS or one in tried:
                 continue
             tried.add(one)

@@ -133,11 +133,13 @@ def _save(
     from mlflow.types import Schema, TensorSpec
 
     options = validate_options(trial.config["model"], trial.config["options"])
-    frames, size = model_entry(trial.config["model"]).num_frames(options), options.input_size
+    entry = model_entry(trial.config["model"])
+    frames, size = entry.num_frames(options), options.input_size
+    answers = (frames,) if entry.framewise else ()
     float32 = np.dtype(np.float32)
     signature = ModelSignature(
         inputs=Schema([TensorSpec(float32, (-1, frames, 3, size, size))]),
-        outputs=Schema([TensorSpec(float32, (-1, len(fold.state.data["classes"])))]),
+        outputs=Schema([TensorSpec(float32, (-1, *answers, len(fold.state.data["classes"])))]),
     )
     mlflow.pytorch.save_model(
         model,
@@ -170,6 +172,7 @@ def _metadata(fold: Fold, trial: Trial, folder: Path) -> dict[str, Any]:
         "window": data["window"],
         "frame_positions": list(positions.indices),
         "geometry": data["geometry"],
+        "input": data.get("input", "rgb"),
         "input_size": data["input_size"],
         "views": data["views"],
         "mean": list(pixels.mean),

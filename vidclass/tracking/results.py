@@ -55,6 +55,7 @@ def parameters(state: State, name: str, trial: Trial) -> Values:
         "data_window_num_frames": data["window"]["num_frames"],
         "data_input_size": data["input_size"],
         "data_geometry": data["geometry"],
+        "data_input": data.get("input", "rgb"),
         "data_views": data["views"],
         "data_sampling": data.get("sampling", {}),
         "data_crop": data.get("crop", {}),

@@ -21,7 +21,10 @@ Int64 = npt.NDArray[np.int64]
 
 
 class Batch(NamedTuple):
-    """Clips as they lie in memory, and their labels: int64 ``[B]``, or float32 ``[B, K]``."""
+    """Clips as they lie in memory, and their labels: int64 ``[B]``, or float32 ``[B, K]``.
+
+    Where a model answers at every step of a clip, of each step: ``[B, S]`` or ``[B, S, K]``.
+    """
 
     x_BTHWC: torch.Tensor
     y: torch.Tensor
@@ -107,11 +110,11 @@ def read_batches(
         ahead: read the next batch in a thread while this one is used, into pinned memory; for a
             device that computes by itself. On a CPU it would only take the model's core.
     """
-    y = torch.tensor(data.labels)
 
     def read(clips_B: Int64) -> Batch:
         x_BTHWC = data.read(clips_B, epoch=epoch, train=train)
-        batch = Batch(x_BTHWC, y[torch.from_numpy(data.samples_of(clips_B, train=train))])
+        y = torch.from_numpy(data.labels_of(clips_B, epoch=epoch, train=train))
+        batch = Batch(x_BTHWC, y)
         return Batch(*(tensor.pin_memory() for tensor in batch)) if ahead else batch
 
     if not ahead:

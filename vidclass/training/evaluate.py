@@ -14,6 +14,7 @@ from torch import nn
 
 from vidclass.data.samples import Labels
 from vidclass.data.sampling import ClipDataset
+from vidclass.data.stretches import StretchDataset
 from vidclass.data.transforms import BatchTransform
 from vidclass.training.batches import cut, epoch_order, read_batches
 from vidclass.training.precision import autocast, to_device
@@ -74,6 +75,8 @@ def evaluate(
             parts.append(probabilities(logits_BK, several=several))
     model.train(was_training)
     clip_prob_CK: npt.NDArray[np.float32] = torch.cat(parts).cpu().numpy()
+    if isinstance(data, StretchDataset):
+        clip_prob_CK = data.of_samples(clip_prob_CK)
     clip_prob_NVK = clip_prob_CK.reshape(data.num_samples, data.views, -1)
     of_clip_C = np.repeat(np.arange(data.num_samples), data.views)
     return Predictions(
@@ -128,7 +131,7 @@ def recalibrate_batch_norm(
         norm.momentum = None  # a plain mean over all batches
         norm.train()
     # Mixed, since tables often come sorted by class, and a batch of one class has other statistics.
-    order_C = epoch_order(data.labels, seed=0, epoch=0)
+    order_C = epoch_order(data.clip_labels, seed=0, epoch=0)
     batches = cut(order_C, batch_size)
     ahead = device.type == "cuda"
     with torch.no_grad(), autocast(precision, device):

@@ -3,6 +3,7 @@
 Legend: B clips of a batch, T frames, C channels, H height, W width, K classes.
 """
 
+import math
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -23,9 +24,13 @@ from vidclass.training.optimizers import WeightAverage, held_parts, initialise, 
 from vidclass.training.precision import autocast, resolve_precision, to_device
 from vidclass.training.schedules import Schedule
 from vidclass.training.scoring import probabilities
+from vidclass.training.steps import Forward, StepLoss, labelled_steps, stages_of
 
 __all__ = ["Diverged", "EpochResult", "Trainer"]
 
+STAGED_SHARE = 0.25
+"""Share of the epochs in which the head of a model with `freeze: staged` learns alone, where
+`unfreeze_after` names no number of epochs."""
 STEPS_BETWEEN_CHECKS = 50  # reading a loss back from an accelerator makes it wait
 
 
@@ -96,6 +101,10 @@ class Trainer:
         initialise(model, config.init)
         to_device(model, device)
         self._loss = make_loss(config, data.labels, num_classes, device)
+        self._forward: Forward = model
+        if data.framewise:
+            self._loss = StepLoss(self._loss, model, several=data.labels.ndim == 2)
+            self._forward = stages_of(model)
         self._several = data.labels.ndim == 2
         self._parts = held_parts(model)
         for part in self._parts:
@@ -187,7 +196,7 @@ class Trainer:
                 _check_finite(losses[-check_every:], epoch, step)
             before = time.perf_counter()
         seconds = time.perf_counter() - started
-        size_S = np.array([len(clips_B) for clips_B in batches])
+        size_S = np.array([len(label) for label in labels])
         return EpochResult(
             labels=torch.cat(labels).cpu().numpy(),
             said=torch.cat(said).cpu().numpy(),
@@ -198,13 +207,16 @@ class Trainer:
 
     def _hold(self, epoch: int) -> None:
         """Keep what started with trained weights as it is in the first epochs, then train it."""
-        if self._config.unfreeze_after:
-            for part in self._parts:
-                part.hold(epoch <= self._config.unfreeze_after)
+        config = self._config
+        for part in self._parts:
+            staged = getattr(part, "freeze", None) == "staged"
+            first = math.ceil(config.epochs * STAGED_SHARE) if staged else 0
+            if held := config.unfreeze_after or first:
+                part.hold(epoch <= held)
 
     def _order(self, epoch: int) -> npt.NDArray[np.int64]:
         return epoch_order(
-            self._data.labels,
+            self._data.clip_labels,
             balance=self._config.class_balance,
             exponent=self._config.balance_exponent,
             seed=self._seed,
@@ -234,11 +246,14 @@ class Trainer:
             x_BTCHW.tensor_split(num_parts), y.tensor_split(num_parts), strict=True
         ):
             with autocast(self._precision, self.device):
-                logits_BK = self.model(x_part)
+                logits_BK = self._forward(x_part)
             loss = self._loss.summed(logits_BK, y_part) / total_weight
             loss.backward()  # type: ignore[no-untyped-call]
             losses.append(loss.detach())
             logits.append(logits_BK.detach())
+        if self._data.framewise:
+            logits_NK, y = labelled_steps(torch.cat(logits, dim=1)[-1], y)
+            logits = [logits_NK]
         if self._config.clip_norm:
             nn.utils.clip_grad_norm_(self.model.parameters(), self._config.clip_norm)
         self._optimizer.step()

@@ -41,9 +41,9 @@ TOP_K = 5
 
 
 def probabilities(logits_BK: torch.Tensor, *, several: bool) -> torch.Tensor:
-    """Return the probability of each class, float32 ``[B, K]``: softmax, or sigmoid if several."""
+    """Return the probability of each class (the last axis): softmax, or sigmoid if several."""
     logits_BK = logits_BK.float()
-    return logits_BK.sigmoid() if several else logits_BK.softmax(dim=1)
+    return logits_BK.sigmoid() if several else logits_BK.softmax(dim=-1)
 
 
 def thresholds_of(labels: Labels, prob_NK: Float32) -> Thresholds | None:
