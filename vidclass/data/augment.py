@@ -94,20 +94,28 @@ class Augment(BaseModel):
                 )
         return self
 
-    def not_for(self, shows: str) -> list[str]:
-        """Return the fields in use that make no sense of motion pictures.
+    def check_input(self, shows: str) -> None:
+        """Refuse fields in use that make no sense of motion pictures.
 
         Colours are no colours there and time has run already; the direction and length of a flow
         would have to turn with the picture, which only `flip` does.
 
         Args:
             shows: ``rgb``, ``difference`` or ``flow``.
+
+        Raises:
+            ValueError: naming them.
         """
         if shows == "rgb":
-            return []
+            return
         fields = [*_OF_COLOUR, *(_OF_PLACE if shows == "flow" else ())]
         defaults = type(self).model_fields
-        return [name for name in fields if getattr(self, name) != defaults[name].default]
+        wrong = [name for name in fields if getattr(self, name) != defaults[name].default]
+        if wrong:
+            raise ValueError(
+                f"input {shows} is motion, which augment {', '.join(wrong)} would falsify; "
+                "received both; instead: leave these at their defaults"
+            )
 
     @property
     def changes_labels(self) -> bool:

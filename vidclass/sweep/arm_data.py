@@ -13,7 +13,7 @@ from vidclass.data.augment import Augment, check_classes
 from vidclass.data.clip_choice import ClipChoice
 from vidclass.data.crops import CropOptions
 from vidclass.errors import UserError
-from vidclass.sweep.spec import DataSpec, StudySpec, WindowSpec
+from vidclass.sweep.spec import ArmSpec, DataSpec, StudySpec, WindowSpec
 
 __all__ = [
     "FIELDS",
@@ -23,6 +23,7 @@ __all__ = [
     "class_mistakes",
     "data_of_arm",
     "footage_lines",
+    "framewise_mistakes",
 ]
 
 PREFIX = "data."
@@ -35,6 +36,8 @@ SECTIONS: dict[str, type[BaseModel]] = {
 FIELDS = ("input_size", "geometry", "input")
 SAME_FOR_ALL = frozenset({"data.crop.test"})
 """All arms are scored on the same number of clips a video."""
+DRAWN = frozenset({"resample", "oversample", "undersample"})
+"""Values of `class_balance` that draw some samples more often than others."""
 FOOTAGE = ("data.window.", "data.sampling.", "data.crop.", "data.geometry", "data.input")
 """Beginnings of those fields that decide what an arm gets to see, in evaluation too."""
 
@@ -76,6 +79,23 @@ def class_mistakes(spec: StudySpec, classes: Sequence[str]) -> list[UserError]:
         augments.append(data_of_arm(spec.data, own).augment)
     distinct = list(dict.fromkeys(augments))
     return [mistake for augment in distinct for mistake in check_classes(augment, classes)]
+
+
+def framewise_mistakes(spec: StudySpec, arm: ArmSpec, train: dict[str, Any]) -> Iterator[UserError]:
+    """Yield why a model that answers at every step of a recording does not fit the study."""
+    if spec.data.windows is None:
+        yield UserError(
+            f"{arm.model} answers at every step of recordings whose windows are labelled",
+            f"arm {arm.name} in a study without data.windows",
+            "data.windows: {length_s: 1, stride_s: 0.5}; or a model of clips",
+        )
+    balance = train.get("class_balance", "none")
+    if balance in DRAWN:
+        yield UserError(
+            "a stretch of a recording is seen as it is: its classes can be weighed, not drawn",
+            f"arm {arm.name}: class_balance {balance}",
+            "class_balance: weights or effective_number",
+        )
 
 
 def footage_lines(spec: StudySpec) -> Iterator[str]:

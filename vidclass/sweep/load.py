@@ -18,7 +18,14 @@ from vidclass.data.readers import absolute_source
 from vidclass.data.synthetic import PRESETS
 from vidclass.errors import UserError, UserErrors, raise_collected
 from vidclass.models import list_models, model_entry
-from vidclass.sweep.arm_data import FIELDS, PREFIX, SECTIONS, arm_data_fields, data_of_arm
+from vidclass.sweep.arm_data import (
+    FIELDS,
+    PREFIX,
+    SECTIONS,
+    arm_data_fields,
+    data_of_arm,
+    framewise_mistakes,
+)
 from vidclass.sweep.hashing import SHAPES_NO_RESULT, results_hash
 from vidclass.sweep.mistakes import line_numbers, line_of, told
 from vidclass.sweep.smoke import smoke_changes
@@ -37,8 +44,6 @@ __all__ = [
     "trial_config",
 ]
 
-DRAWN = frozenset({"resample", "oversample", "undersample"})
-"""Values of `class_balance` that draw some samples more often than others."""
 FROM_COMMAND_LINE = "--data"
 """Source of a study that has no videos of its own."""
 
@@ -221,7 +226,7 @@ def trial_config(spec: StudySpec, arm: ArmSpec, params: dict[str, Any]) -> dict[
         except ValidationError as error:
             mistakes += told(error, {}, f"arm {arm.name}")
     if entry.framewise:
-        mistakes += _framewise_mistakes(spec, arm, train)
+        mistakes += framewise_mistakes(spec, arm, train)
     if train.get("pretrain_epochs") and not entry.pretrains:
         able = ", ".join(name for name in list_models() if model_entry(name).pretrains)
         mistakes.append(
@@ -233,25 +238,6 @@ def trial_config(spec: StudySpec, arm: ArmSpec, params: dict[str, Any]) -> dict[
         )
     raise_collected(mistakes)
     return config
-
-
-def _framewise_mistakes(
-    spec: StudySpec, arm: ArmSpec, train: dict[str, Any]
-) -> Iterator[UserError]:
-    """Yield why a model that answers at every step of a recording does not fit the study."""
-    if spec.data.windows is None:
-        yield UserError(
-            f"{arm.model} answers at every step of recordings whose windows are labelled",
-            f"arm {arm.name} in a study without data.windows",
-            "data.windows: {length_s: 1, stride_s: 0.5}; or a model of clips",
-        )
-    balance = train.get("class_balance", "none")
-    if balance in DRAWN:
-        yield UserError(
-            "a stretch of a recording is seen as it is: its classes can be weighed, not drawn",
-            f"arm {arm.name}: class_balance {balance}",
-            "class_balance: weights or effective_number",
-        )
 
 
 def _cross_checks(

@@ -153,16 +153,7 @@ class DataSpec(_Spec):
                 f"geometry pad shows the whole frame; received crop.scale {self.crop.scale:g}; "
                 "instead: geometry crop"
             )
-        return self
-
-    @model_validator(mode="after")
-    def _augments_motion(self) -> "DataSpec":
-        wrong = self.augment.not_for(self.input)
-        if wrong:
-            raise ValueError(
-                f"input {self.input} is motion, which augment {', '.join(wrong)} would falsify; "
-                "received both; instead: leave these at their defaults"
-            )
+        self.augment.check_input(self.input)
         return self
 
     @property
