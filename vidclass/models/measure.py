@@ -97,7 +97,8 @@ def measure(
         ways.append(("a training step on kept features", model, features, batch, True))
     else:
         ways.append(("a training step", whole, frames, batch, True))
-    return counted, [_timed(*way, seconds=seconds, device=device) for way in ways]
+    with torch.random.fork_rng(devices=[]):  # a caller's random state is his own
+        return counted, [_timed(*way, seconds=seconds, device=device) for way in ways]
 
 
 def _timed(
