@@ -82,7 +82,7 @@ test-browser: $(VENV)/.installed-dev  ## reports and MLflow's pages in a real br
 test-cluster: $(VENV)/.installed-dev  ## clusters on namespaced hosts (root; sshd and rsync installed)
 	@echo "== pytest, cluster tier" && $(TEST_ENV) $(BIN)/python -m pytest -m cluster -rs $(PYTEST_ARGS)
 
-test-cluster-smoke: $(VENV)/.installed-dev  ## the part of it that CI runs, in under five minutes
+test-cluster-smoke: $(VENV)/.installed-dev  ## the smallest part of it: machines of one's own
 	@echo "== pytest, cluster smoke" && $(TEST_ENV) $(BIN)/python -m pytest -m "cluster and smoke" -rs $(PYTEST_ARGS)
 
 audit: $(VENV)/.installed  ## known holes of the pinned packages (asks the index; needs the network)
