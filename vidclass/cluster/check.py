@@ -87,7 +87,7 @@ def check_cluster_file(path: Path) -> list[UserError]:
 
 
 def _line_and_value(error: UserError) -> tuple[str, str]:
-    where, _, value = error.received.partition(", ")
+    where, _, value = str(error.received).partition(", ")
     return where, value.split(": ", 1)[-1]
 
 
