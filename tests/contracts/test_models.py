@@ -92,8 +92,10 @@ def test_every_model_takes_one_clip_of_its_shortest_length(name: str) -> None:
     torch.manual_seed(0)
     model = create_model(name, 3, **options).eval()
     with torch.no_grad():
-        logits_BK = model(torch.randn(1, *entry.input_shape(validate_options(name, options))))
-    assert logits_BK.shape == (1, 3) and bool(logits_BK.isfinite().all())
+        x = torch.randn(1, *entry.input_shape(validate_options(name, options)))
+        logits = model(x)
+    steps = x.shape[1:2] if entry.framewise else ()
+    assert logits.shape == (1, *steps, 3) and bool(logits.isfinite().all())
 
 
 @pytest.mark.parametrize("name", list_models())
@@ -111,7 +113,9 @@ def test_every_model_learns_several_labels(name: str) -> None:
         optimizer, losses = torch.optim.SGD(trained, lr), []
         for _ in range(2):
             torch.manual_seed(5)  # the same dropout before and after the step
-            summed = loss.summed(model(x), y_BK) / loss.total_weight(y_BK)
+            logits = model(x)
+            told = y_BK.repeat_interleave(logits[..., 0].numel() // len(x), dim=0)  # of each step
+            summed = loss.summed(logits.flatten(0, -2), told) / loss.total_weight(told)
             losses.append(float(summed.detach()))
             optimizer.zero_grad()
             summed.backward()

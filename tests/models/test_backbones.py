@@ -61,7 +61,7 @@ def test_shown_default_is_that_of_the_default_backbone(name: str) -> None:
     [
         ({"backbone": "resnet5"}, "an image net of torchvision or timm"),
         ({"backbone": "inception_v3", "input_size": 32}, "frames have a size"),
-        ({"freeze": "staged"}, "'frozen', 'last' or 'full'"),
+        ({"freeze": "thawed"}, "'frozen', 'last', 'full' or 'staged'"),
     ],
 )
 def test_wrong_options_are_told(wrong: dict[str, Any], rule: str) -> None:

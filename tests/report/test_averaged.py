@@ -81,7 +81,11 @@ def test_the_page_shows_it_apart_from_the_arms(which: str, request: pytest.Fixtu
     finals = reported.tables.finals
     kept = finals[(finals["kind"] == "final") & (finals["seed_index"] == 1)]
     columns = [f"p{k}" for k in range(len(reported.tables.classes))]
-    mean = kept.groupby("sample_id")[columns].mean()
-    labels = kept.groupby("sample_id")["label_id"].first()
-    right = float((mean.to_numpy().argmax(axis=1) == labels.to_numpy()).mean())
-    assert scores.average.seeds[0] == pytest.approx(right)
+    mean_NK = kept.groupby("sample_id")[columns].mean().to_numpy().copy()
+    labels_N = kept.groupby("sample_id")["label_id"].first().to_numpy()
+    own_N = mean_NK[np.arange(len(labels_N)), labels_N]
+    mean_NK[np.arange(len(labels_N)), labels_N] = 0
+    lead_N = own_N - mean_NK.max(axis=1)
+    sure, tied = (lead_N > 1e-6).mean(), (np.abs(lead_N) <= 1e-6).mean()
+    # these arms are made: where their probabilities are equal, either class may be named
+    assert 0.5 < sure <= scores.average.seeds[0] <= sure + tied
