@@ -5,7 +5,14 @@ from pathlib import Path
 import pytest
 
 from tests.data.work import die_of, fail, square
-from vidclass.data.parallel import Died, for_each_file
+from vidclass.data.parallel import Died, for_each_file, ray_address
+
+
+def test_only_a_cluster_that_is_named_is_joined(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    assert ray_address() == "local"
+    monkeypatch.setenv("RAY_ADDRESS", "10.0.0.1:6379")
+    assert ray_address() is None
 
 
 @pytest.mark.usefixtures("small_ray")

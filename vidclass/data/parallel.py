@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-__all__ = ["STALL_S", "Died", "for_each_file"]
+__all__ = ["STALL_S", "Died", "for_each_file", "ray_address"]
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
@@ -77,12 +77,26 @@ def for_each_file(
             ray.cancel(reference, force=True)
 
 
+def ray_address() -> str | None:
+    """Return what ``ray.init`` is told: the cluster of RAY_ADDRESS (None), or one of its own.
+
+    Told nothing, Ray joins whatever was last started on this machine: somebody else's, with another
+    token, or one that is gone, for which it waits for minutes.
+    """
+    return None if "RAY_ADDRESS" in os.environ else "local"
+
+
 def _started() -> Any:
     """Return Ray, started quietly where it is not running."""
     import ray
 
     if not ray.is_initialized():
-        ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+        ray.init(
+            ray_address(),
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+        )
     return ray
 
 

@@ -43,6 +43,7 @@ from vidclass.data.manifest import (
     segments,
 )
 from vidclass.data.node_cache import here
+from vidclass.data.parallel import ray_address
 from vidclass.data.shards import (
     NO_SPACE,
     SHARD_BYTES,
@@ -275,7 +276,12 @@ def _ray_data() -> Iterator[Any]:
     import ray.data
 
     if not ray.is_initialized():
-        ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+        ray.init(
+            ray_address(),
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+        )
     context = ray.data.DataContext.get_current()
     logger = logging.getLogger("ray.data")
     before = (context.enable_progress_bars, logger.level)

@@ -14,6 +14,7 @@ from typing import Any
 import ray
 import yaml
 
+from vidclass.data.parallel import ray_address
 from vidclass.errors import UserError
 
 __all__ = ["capacity", "cluster", "could_have", "slots_of"]
@@ -57,6 +58,7 @@ def cluster() -> Iterator[None]:
     with warnings.catch_warnings(), _own_signals():
         warnings.simplefilter("ignore")
         _start(
+            address=ray_address(),
             include_dashboard=False,
             log_to_driver=False,
             logging_level=logging.ERROR,
