@@ -16,6 +16,7 @@ RAY_FILES = {
     "cluster/facts.py",  # what the head tells of its nodes
     "data/parallel.py",  # one task a file, for checks and extraction; makes no store
     "data/pipeline.py",
+    "data/streaming.py",
     "sweep/runner.py",
     "sweep/search.py",
     "sweep/cluster.py",
@@ -23,6 +24,7 @@ RAY_FILES = {
     "sweep/leases.py",
     "sweep/nodes.py",
     "sweep/trial.py",
+    "sweep/workers.py",
 }
 MAX_FILE_LINES = 400
 MAX_ENTRY_LINES = 100

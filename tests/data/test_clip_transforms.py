@@ -46,7 +46,10 @@ def changed(fields: dict, seed: int = 1, x_BTHWC: torch.Tensor | None = None) ->
     transform = clip_transform(Augment(**fields), SIZE)
     assert transform is not None
     clips = still_clips() if x_BTHWC is None else x_BTHWC
-    return transform_clips(clips, transform, torch.Generator().manual_seed(seed))
+    generator = torch.Generator().manual_seed(seed)
+    return transform_clips(
+        clips, transform, torch.randint(2**62, (len(clips),), generator=generator).tolist()
+    )
 
 
 @every_strength

@@ -10,7 +10,7 @@ from vidclass.errors import UserError
 from vidclass.training.checkpoints import CheckpointError, CheckpointFolder
 from vidclass.training.config import TrainConfig
 from vidclass.training.evaluate import evaluate
-from vidclass.training.fit import is_better
+from vidclass.training.selection import is_better
 
 CPU = torch.device("cpu")
 FAST = TrainConfig(epochs=3, batch_size=16, lr=1e-2, precision="float32")

@@ -72,16 +72,15 @@ def _as_one_image(transform: ClipTransform, clip_TCHW: torch.Tensor) -> torch.Te
 
 
 def transform_clips(
-    x_BTHWC: torch.Tensor, transform: ClipTransform, generator: torch.Generator
+    x_BTHWC: torch.Tensor, transform: ClipTransform, seeds: list[int]
 ) -> torch.Tensor:
     """Return the clips, each one transformed by parameters of its own.
 
     Args:
         x_BTHWC: uint8, on any device.
         transform: of one clip ``[T, C, H, W]``.
-        generator: a CPU generator; it gives each clip a seed.
+        seeds: one for each clip.
     """
-    seeds = torch.randint(2**62, (len(x_BTHWC),), generator=generator).tolist()
     x_BTCHW = x_BTHWC.permute(0, 1, 4, 2, 3)
     changed = torch.empty_like(x_BTHWC)
     with torch.random.fork_rng(devices=[]):

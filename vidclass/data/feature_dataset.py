@@ -14,7 +14,7 @@ from vidclass.data.crops import CropOptions
 from vidclass.data.feature_store import Features, FeatureStore
 from vidclass.data.frame_store import FrameStore
 from vidclass.data.sampling import ClipDataset
-from vidclass.data.transforms import BatchTransform
+from vidclass.data.transforms import BatchTransform, Place
 from vidclass.errors import UserError
 
 __all__ = ["FeatureDataset", "FeatureTransform"]
@@ -86,7 +86,11 @@ class FeatureTransform(BatchTransform):
         return x_BTHWC
 
     def training(
-        self, x_BTHWC: torch.Tensor, y: torch.Tensor, generator: torch.Generator
+        self,
+        x_BTHWC: torch.Tensor,
+        y: torch.Tensor,
+        generator: torch.Generator,
+        place: Place | None = None,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Return ``f_BTD`` and its labels themselves."""
         return x_BTHWC, y

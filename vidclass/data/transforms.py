@@ -6,6 +6,7 @@ Legend: B clips, T frames, H height, W width, C channels, K classes.
 """
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 
@@ -15,7 +16,21 @@ from vidclass.data.mixing import mix, soft_targets
 from vidclass.data.motion import NO_MOTION, Input
 from vidclass.errors import UserError, raise_collected
 
-__all__ = ["Augment", "BatchTransform"]
+__all__ = ["Augment", "BatchTransform", "Place"]
+
+
+class Place(NamedTuple):
+    """Where clips lie in a batch that several processes share: each draws for the whole batch.
+
+    Row n of the clips is row ``(start + n) % of`` of the batch.
+    """
+
+    start: int
+    of: int
+
+    def rows(self, drawn: torch.Tensor, num_clips: int) -> torch.Tensor:
+        """Return what was drawn for ``num_clips`` clips."""
+        return drawn[(self.start + torch.arange(num_clips)) % self.of]
 
 
 class BatchTransform:
@@ -76,7 +91,11 @@ class BatchTransform:
         return self._normalised(x_BTHWC).permute(0, 1, 4, 2, 3)
 
     def training(
-        self, x_BTHWC: torch.Tensor, y: torch.Tensor, generator: torch.Generator
+        self,
+        x_BTHWC: torch.Tensor,
+        y: torch.Tensor,
+        generator: torch.Generator,
+        place: Place | None = None,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Return augmented clips ``x_BTCHW`` float32 and their labels.
 
@@ -84,12 +103,14 @@ class BatchTransform:
             x_BTHWC: uint8 ``[B, T, H, W, 3]``.
             y: int64 ``[B]``, or 0 and 1 for each class ``[B, K]``, on the device of the clips.
             generator: a CPU generator that everything is drawn from.
+            place: where the clips lie in a batch that several processes share; each clip is then
+                changed as in the whole batch. Only mixing draws among the given clips.
 
         Returns:
             The labels in the form they came in, or shares of the classes ``[B, K]`` where clips
             were mixed.
         """
-        x_BTHWC, changed = self._augmented(x_BTHWC, y, generator)
+        x_BTHWC, changed = self._augmented(x_BTHWC, y, generator, place)
         assert changed is not None
         x_BTHWC = self._normalised(x_BTHWC)
         mixup, cutmix = self.augment.mixup_alpha, self.augment.cutmix_alpha
@@ -122,23 +143,29 @@ class BatchTransform:
         return x
 
     def _augmented(
-        self, x: torch.Tensor, y: torch.Tensor | None, generator: torch.Generator | None
+        self,
+        x: torch.Tensor,
+        y: torch.Tensor | None,
+        generator: torch.Generator | None,
+        place: Place | None = None,
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Return uint8 clips and labels; what is at its default draws nothing and costs nothing."""
         batch, frames, height, width, _ = x.shape
+        place = place or Place(0, batch)
         if self.augment.torus_roll:
             down = int(torch.randint(height, (), generator=generator))
             right = int(torch.randint(width, (), generator=generator))
             x = torch.roll(x, (down, right), dims=(2, 3))
         if self.augment.flip:
-            mirrored_B = (torch.rand(batch, generator=generator) < 0.5).to(x.device)
+            drawn_B = place.rows(torch.rand(place.of, generator=generator), batch)
+            mirrored_B = (drawn_B < 0.5).to(x.device)
             x = torch.where(mirrored_B[:, None, None, None, None], self._mirrored(x), x)
             if y is not None and self.augment.flip_pairs:
                 y = self._mirror(y, mirrored_B)
         padding = self.augment.crop_padding
         if padding:
-            shift_B2 = torch.randint(-padding, padding + 1, (batch, 2), generator=generator)
-            shift_B2 = shift_B2.to(x.device)
+            shift_B2 = torch.randint(-padding, padding + 1, (place.of, 2), generator=generator)
+            shift_B2 = place.rows(shift_B2, batch).to(x.device)
             rows_H = torch.arange(height, device=x.device)
             columns_W = torch.arange(width, device=x.device)
             rows_BH = (rows_H + shift_B2[:, :1]).clamp(0, height - 1)
@@ -150,7 +177,8 @@ class BatchTransform:
                 columns_BW[:, None, None, :],
             ]
         if y is not None and self.augment.reverse_pairs:
-            reversed_B = (torch.rand(batch, generator=generator) < 0.5).to(x.device)
+            drawn_B = place.rows(torch.rand(place.of, generator=generator), batch)
+            reversed_B = (drawn_B < 0.5).to(x.device)
             reversed_B = reversed_B & self._reversal.named(y)
             x = torch.where(reversed_B[:, None, None, None, None], x.flip(1), x)
             y = self._reversal(y, reversed_B)
@@ -159,5 +187,6 @@ class BatchTransform:
         transform = self._clip_transforms[height]
         if transform is not None:
             assert generator is not None, "augmentation draws from a generator"
-            x = transform_clips(x, transform, generator)
+            seeds_B = torch.randint(2**62, (place.of,), generator=generator)
+            x = transform_clips(x, transform, place.rows(seeds_B, batch).tolist())
         return x, y

@@ -63,6 +63,11 @@ class Engine:
         plugins: modules or files that every trial loads first.
         decide: what to do next, of state and spec; a single training has a policy of its own.
         gate: asked before each trial on a cluster that studies share; None starts them all.
+
+    Attributes:
+        slots: processes that may train at once, of which a trial takes one for each of its
+            workers; None does not count them.
+        streams: whether the clips of trials with several workers come by a stream.
     """
 
     spec: StudySpec
@@ -72,6 +77,8 @@ class Engine:
     plugins: tuple[str, ...] = ()
     decide: Callable[..., Decision] = decide
     gate: Gate | None = field(init=False, default=None)
+    slots: int | None = field(init=False, default=None)
+    streams: bool = field(init=False, default=False)
     state: State = field(init=False)
     ledger: Ledger = field(init=False)
     error: BaseException | None = field(init=False, default=None)
@@ -105,7 +112,7 @@ class Engine:
         """
         while not self.finished:
             decision = self.decide(self.state, self.spec, worked_seconds=self.state.seconds)
-            if self._closed(decision):
+            if not self._has_room(decision) or self._closed(decision):
                 return None
             match decision:
                 case Record():
@@ -126,11 +133,12 @@ class Engine:
         """Ask the gate for the slot that ``decision`` needs."""
         if self.gate is None:
             return False
-        running = sum(not trial.ended for trial in self.state.trials.values())
         if isinstance(decision, Wait):
-            self.gate.idle(running)
-        needs_slot = isinstance(decision, Propose | Retry)
-        return needs_slot and not self.gate.may_start(running)
+            self.gate.idle(self._busy)
+        if not isinstance(decision, Propose | Retry):
+            return False
+        # the gate asks for one slot more; the further workers of the trial come on top
+        return not self.gate.may_start(self._busy + self._workers_of(decision) - 1)
 
     def on_message(self, trial: str, attempt: int, message: str, payload: dict[str, Any]) -> bool:
         """Take what a trial reports and return whether it must stop now.
@@ -178,6 +186,22 @@ class Engine:
 
     # -- how it is done ---------------------------------------------------------------------
 
+    @property
+    def _busy(self) -> int:
+        """Slots that running trials have: one for each of their workers."""
+        return sum(self.spec.workers_of(trial.arm) for trial in self.state.running)
+
+    def _workers_of(self, decision: Propose | Retry) -> int:
+        if isinstance(decision, Retry):
+            return self.spec.workers_of(self.state.trials[decision.trial].arm)
+        return self.spec.workers_of(decision.arm)
+
+    def _has_room(self, decision: Decision) -> bool:
+        """Say whether a trial that ``decision`` starts finds a slot for each of its workers."""
+        if self.slots is None or not isinstance(decision, Propose | Retry):
+            return True
+        return self._busy + self._workers_of(decision) <= self.slots
+
     def _start(self, proposal: Propose) -> Job:
         number = len(self.state.trials) + 1
         trial = f"t{number:04d}"
@@ -218,7 +242,8 @@ class Engine:
         trial = self.state.trials[decision.trial]
         config = trial.config
         if decision.halve_batch:
-            config = {**config, "train": _half_batch(config["train"])}
+            train = _half_batch(config["train"], self.spec.workers_of(trial.arm))
+            config = {**config, "train": train}
         self.append(
             "trial_proposed",
             **{name: getattr(trial, name) for name in SAME_IN_ALL_ATTEMPTS},
@@ -232,6 +257,7 @@ class Engine:
 
     def _job(self, trial: Trial) -> Job:
         newest = trial.attempts[-1]
+        workers = self.spec.workers_of(trial.arm)
         return {
             **job_data(self.state, trial.config),
             "study": self.name,
@@ -248,6 +274,8 @@ class Engine:
             "perturbations": self.spec.finals.perturbations,
             "floors": self.spec.floors.model_dump(mode="json"),
             "plugins": list(self.plugins),
+            "workers": workers,
+            "stream": self.streams and workers > 1,
         }
 
     def _stopped_by_halving(self, trial: Trial, epoch: int) -> bool:
@@ -346,15 +374,15 @@ class Engine:
         self.ledger.close()
 
 
-def _half_batch(train: dict[str, Any]) -> dict[str, Any]:
-    """Return the settings with half as many clips in memory at once.
+def _half_batch(train: dict[str, Any], workers: int = 1) -> dict[str, Any]:
+    """Return the settings with half as many clips in memory at once, in each worker.
 
     The optimizer's step keeps its clips, cut into twice the parts, where that divides.
     """
     accumulate, batch_size = train["accumulate"] * 2, train["batch_size"]
-    if batch_size % accumulate == 0 and batch_size >= 2 * accumulate:
+    if batch_size % accumulate == 0 and batch_size >= 2 * accumulate * workers:
         return {**train, "accumulate": accumulate}
-    return {**train, "batch_size": max(2, batch_size // 2), "accumulate": 1}
+    return {**train, "batch_size": max(2 * workers, batch_size // 2), "accumulate": 1}
 
 
 def job_data(state: State, config: dict[str, Any]) -> dict[str, Any]:

@@ -23,6 +23,7 @@ SHAPES_NO_RESULT = (
     "budget.failures",
     "budget.retries",
     "data.split.near_duplicates",
+    "data.stream",
 )
 """Fields that may change while a study goes on: how it is run and when it gives up."""
 

@@ -7,6 +7,7 @@ finds its study below the home folder of its own node, and never decides what to
 import os
 import socket
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -39,17 +40,25 @@ from vidclass.training.config import TrainConfig
 from vidclass.training.evaluate import Predictions, evaluate, recalibrate_batch_norm
 from vidclass.training.fit import EpochReport, FitResult, fit
 from vidclass.training.scoring import Thresholds, scores
+from vidclass.training.workers import ALONE, Workers
 
-__all__ = ["Report", "build_model", "run_job"]
+__all__ = ["Join", "Report", "alone", "build_model", "follow_job", "run_job"]
 
 Report = Callable[[str, dict[str, Any]], None]
+Join = Callable[[], AbstractContextManager[Workers]]
+"""Brings the workers of a trial together, for the time in which they train."""
 
 SCORED_KINDS = frozenset({"final", "control", FEWER_VIDEOS, LEAK_CONTROL})
 """Kinds of trial that see the test set, once, at their end."""
 PERTURBATIONS: tuple[Order, ...] = ("shuffled", "reversed", "frozen")
 
 
-def run_job(job: Job, home: Path, report: Report) -> None:
+def alone() -> AbstractContextManager[Workers]:
+    """Train without company."""
+    return nullcontext(ALONE)
+
+
+def run_job(job: Job, home: Path, report: Report, join: Join = alone) -> None:
     """Carry out ``job`` and report ``started``, then what it makes, then ``ended``."""
     machine = os.environ.get("RAY_NODE_TYPE_NAME", "")
     report("started", {"node": socket.gethostname(), "pid": os.getpid(), "machine": machine})
@@ -60,13 +69,19 @@ def run_job(job: Job, home: Path, report: Report) -> None:
     model = build_model(job)
     report("prepared", _prepared(job, home, model))
     try:
-        result = _train(job, home, model, report)
+        with join() as workers:
+            result = _train(job, home, model, report, workers)
         if result.status == "completed" and job["kind"] in SCORED_KINDS:
             _score(job, home, model, result, report)
     except torch.OutOfMemoryError as error:
         report("ended", {"status": "out_of_memory", "reason": str(error).splitlines()[0]})
         return
     report("ended", {"status": result.status, "reason": result.reason})
+
+
+def follow_job(job: Job, home: Path, workers: Workers) -> None:
+    """Take part in the training of ``job`` as one of its workers after the first."""
+    _train(job, home, build_model(job), lambda message, payload: None, workers)
 
 
 def _prepared(job: Job, home: Path, model: torch.nn.Module) -> dict[str, Any]:
@@ -94,7 +109,9 @@ def _folder(job: Job, home: Path, room: str) -> Path:
     return studies_folder(home) / str(job["study"]) / room / str(job["trial"])
 
 
-def _train(job: Job, home: Path, model: torch.nn.Module, report: Report) -> FitResult:
+def _train(
+    job: Job, home: Path, model: torch.nn.Module, report: Report, workers: Workers
+) -> FitResult:
     config = TrainConfig.model_validate(job["config"]["train"])
     checkpoints = CheckpointFolder(_folder(job, home, "checkpoints"), job["attempt"])
 
@@ -110,10 +127,11 @@ def _train(job: Job, home: Path, model: torch.nn.Module, report: Report) -> FitR
         )
         return False  # a stop comes from the scheduler, which ends this thread inside report()
 
+    train, valid = split_data(job, home, "train"), split_data(job, home, "valid")
     return fit(
         model,
-        split_data(job, home, "train"),
-        split_data(job, home, "valid"),
+        train,
+        valid,
         config,
         num_classes=len(job["classes"]),
         transform=input_of(job),
@@ -126,6 +144,8 @@ def _train(job: Job, home: Path, model: torch.nn.Module, report: Report) -> FitR
         resume_from=job["resume_from"],
         pretrain_on=pretraining_data(job, home),
         report_pretraining=lambda told: report("pretrained", told._asdict()),
+        workers=workers,
+        stream=workers.open_stream(train, valid) if workers.open_stream else None,
     )
 
 

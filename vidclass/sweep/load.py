@@ -321,12 +321,21 @@ def _arm_checks(
         yield from mistakes
         return
     for corner in corners(arm):
+        where = line_of(lines, at, source)
         try:
-            trial_config(spec, arm, corner)
+            train = trial_config(spec, arm, corner)["train"]
         except UserErrors as errors:
-            where = line_of(lines, at, source)
             for found in errors.errors:
                 yield UserError(found.rule, f"{found.received} ({where})", found.remedy)
+            return
+        workers = spec.workers_of(arm.name)
+        if workers > 1 and train["batch_size"] < 2 * workers * train["accumulate"]:
+            yield UserError(
+                "each worker gets two clips or more of every accumulated part of a batch",
+                f"arm {arm.name}: batch_size {train['batch_size']}, accumulate "
+                f"{train['accumulate']}, workers {workers} ({where})",
+                f"batch_size: {2 * workers * train['accumulate']} or more, or fewer workers",
+            )
             return
 
 

@@ -16,7 +16,14 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 import vidclass
 from vidclass.errors import UserError
 
-__all__ = ["NodeFacts", "check_nodes", "code_hash", "own_refusal", "refusals"]
+__all__ = [
+    "NodeFacts",
+    "check_nodes",
+    "code_hash",
+    "node_resources",
+    "own_refusal",
+    "refusals",
+]
 
 PROBE_S = 120
 """How long a node may take to start a process and answer."""
@@ -41,6 +48,15 @@ def code_hash() -> str:
         digest.update(f"{path.relative_to(root).as_posix()}\0".encode())
         digest.update(path.read_bytes())
     return digest.hexdigest()[:12]
+
+
+def node_resources() -> list[dict[str, float]]:
+    """Return what each node that is alive offers: CPU, GPU, memory in bytes."""
+    return [
+        node["Resources"]
+        for node in ray.nodes()  # type: ignore[no-untyped-call]
+        if node["Alive"]
+    ]
 
 
 def _facts(token: Path, secret: str) -> NodeFacts:

@@ -160,6 +160,17 @@ def _split_told(spec: StudySpec, manifest: pd.DataFrame, num_folds: int) -> str:
     return _folds_told(num_folds) + by
 
 
+def _worker_lines(spec: StudySpec) -> Iterator[str]:
+    """Say how many processes train a trial, where there is more than one."""
+    for workers in sorted({spec.workers_of(arm.name) for arm in spec.arms} - {1}):
+        names = ", ".join(arm.name for arm in spec.arms if spec.workers_of(arm.name) == workers)
+        at_once = "" if spec.slots is None else f": {spec.slots // workers} of {spec.slots} slots"
+        yield (
+            f"workers    {workers} a trial of {names}; at most slots // {workers} such trials at "
+            f"once{at_once}; each batch is divided over them"
+        )
+
+
 def plan_lines(loaded: LoadedStudy, home: Path) -> Iterator[str]:
     """Yield the lines of ``--dry-run``; moving_shapes is made, nothing else is started."""
     spec = loaded.spec
@@ -215,6 +226,7 @@ def _training_lines(spec: StudySpec, plan: Plan) -> Iterator[str]:
             f"arm        {arm.name}: {arm.model}, searched {searched}; "
             f"{plan.trials[arm.name]} trainings of up to {spec.budget.epochs} epochs"
         )
+    yield from _worker_lines(spec)
     if plan.trials[FEWER_VIDEOS]:
         shares = ", ".join(f"{100 * share:g} %" for share in spec.finals.fewer_videos)
         count = plan.trials[FEWER_VIDEOS]

@@ -28,12 +28,14 @@ from vidclass.sweep.identity import check_identity, session_facts
 from vidclass.sweep.leases import decoding, leased
 from vidclass.sweep.load import LoadedStudy
 from vidclass.sweep.lock import driver_lock
-from vidclass.sweep.nodes import check_nodes
+from vidclass.sweep.nodes import check_nodes, node_resources
+from vidclass.sweep.placement import check_placement, needs_stream
 from vidclass.sweep.prepare import check_source, prepare_data
 from vidclass.sweep.screen import Screen
 from vidclass.sweep.search import EngineScheduler, EngineSearcher, registered
 from vidclass.sweep.trial import run_trial
 from vidclass.sweep.weights import check_weights
+from vidclass.sweep.workers import bundles
 
 if TYPE_CHECKING:
     from vidclass.report.render import Rendered
@@ -145,6 +147,8 @@ def _work(engine: Engine, loaded: LoadedStudy, screen: Screen) -> None:
     with cluster(), leased(engine.name, loaded.spec.priority) as leases:
         check_nodes(engine.home)
         slots, resources = slots_of(loaded.spec.slots)
+        nodes = node_resources()
+        check_placement(loaded.spec, slots, resources, nodes)
         session_facts(engine, loaded, slots)
         screen.slots = slots
         engine.recover()
@@ -153,6 +157,9 @@ def _work(engine: Engine, loaded: LoadedStudy, screen: Screen) -> None:
         if leases is not None:
             leases.enter(resources, slots, decodes=False, say=screen.say)
             engine.gate = leases
+        engine.slots = slots
+        engine.streams = needs_stream(loaded.spec, engine.home, engine.state.data, nodes)
+        check_placement(loaded.spec, slots, resources, nodes, streams=engine.streams)
         _fit(engine, slots, resources)
     engine.append("study_ended", reason=engine.finished)
 
@@ -164,7 +171,9 @@ def _fit(engine: Engine, slots: int, resources: dict[str, float]) -> None:
     with registered(engine) as key, _quiet():
         try:
             tune.Tuner(
-                tune.with_resources(run_trial, resources),
+                tune.with_resources(
+                    run_trial, lambda config: bundles(config["job"]["workers"], resources)
+                ),
                 tune_config=tune.TuneConfig(
                     search_alg=EngineSearcher(key),
                     scheduler=EngineScheduler(key),

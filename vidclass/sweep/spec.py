@@ -132,6 +132,10 @@ class DataSpec(_Spec):
     """Share of the groups of each class that is taken; null = all."""
     split: SplitSpec = SplitSpec()
     """Division into train, validation and test."""
+    stream: Literal["auto", "always", "never"] = "auto"
+    """Whether the clips of trials with several workers are read by Ray Data on all nodes and
+    streamed to them, or mapped on their own node; auto: where no node could hold all frames.
+    Shapes no result."""
     quarantine_limit: float = Field(default=0.05, ge=0, le=1)
     """Largest share of unreadable videos with which a study may start."""
 
@@ -208,6 +212,8 @@ class ArmSpec(_Spec):
     """Searched model options and training fields."""
     start: dict[str, Any] = {}
     """A known-good first point of the search."""
+    workers: int | None = Field(default=None, ge=1, le=64)
+    """Processes that train a trial of this arm together; null = the study's."""
 
 
 class HalvingSpec(_Spec):
@@ -346,6 +352,9 @@ class StudySpec(_Spec):
     priority: int = Field(default=0, ge=-100, le=100)
     """On a cluster that studies share, a higher one goes first (docs/sharing.md). Shapes no
     result."""
+    workers: int = Field(default=1, ge=1, le=64)
+    """Processes that train a trial together, each on a slot of its own; a batch is divided over
+    them."""
 
     @model_validator(mode="before")
     @classmethod
@@ -392,3 +401,7 @@ class StudySpec(_Spec):
     def arm(self, name: str) -> ArmSpec:
         """Return the arm called ``name``."""
         return next(arm for arm in self.arms if arm.name == name)
+
+    def workers_of(self, name: str) -> int:
+        """Return how many processes train a trial of the arm ``name``; floors need one."""
+        return next((arm.workers or self.workers for arm in self.arms if arm.name == name), 1)

@@ -5,11 +5,6 @@ native code's included, goes to the trial's log file, although the process is sh
 """
 
 import json
-import os
-import sys
-import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +15,8 @@ from vidclass.home import home, studies_folder
 from vidclass.plugins import load_plugin
 from vidclass.sweep.job import run_job
 from vidclass.sweep.nodes import own_refusal
+from vidclass.sweep.output import output_to
+from vidclass.sweep.workers import company
 
 __all__ = ["run_trial"]
 
@@ -47,31 +44,7 @@ def run_trial(config: dict[str, Any]) -> None:
             return
 
     log = studies_folder(root) / job["study"] / "logs" / f"{job['trial']}.log"
-    with _output_to(log):
+    with output_to(log), company(config) as join:
         for plugin in job["plugins"]:
             load_plugin(plugin)
-        run_job(job, root, report)
-
-
-@contextmanager
-def _output_to(path: Path) -> Iterator[None]:
-    """Send file descriptors 1 and 2 to ``path``: print() alone would miss native code."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    sys.stdout.flush()
-    sys.stderr.flush()
-    kept = (os.dup(1), os.dup(2))
-    with path.open("ab", buffering=0) as log:
-        os.dup2(log.fileno(), 1)
-        os.dup2(log.fileno(), 2)
-    try:
-        yield
-    except Exception:
-        traceback.print_exc()
-        raise
-    finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os.dup2(kept[0], 1)
-        os.dup2(kept[1], 2)
-        os.close(kept[0])
-        os.close(kept[1])
+        run_job(job, root, report, join)

@@ -5,7 +5,7 @@ Legend: N samples, C clips of an epoch, B clips of a batch, T frames, H height, 
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Literal, NamedTuple, get_args
+from typing import Literal, NamedTuple, Protocol, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +15,7 @@ from vidclass.data.samples import Labels
 from vidclass.data.sampling import ClipDataset
 from vidclass.training.balance import Balance, class_draws, strata
 
-__all__ = ["Batch", "cut", "derived_seed", "epoch_order", "read_batches"]
+__all__ = ["Batch", "Stream", "cut", "derived_seed", "epoch_order", "read_batches"]
 
 Int64 = npt.NDArray[np.int64]
 
@@ -30,19 +30,34 @@ class Batch(NamedTuple):
     y: torch.Tensor
 
 
+class Stream(Protocol):
+    """Clips that come from elsewhere, where a worker's machine can't hold all of them."""
+
+    def clips(self, parts: Sequence[Int64], *, epoch: int, train: bool) -> Iterator[torch.Tensor]:
+        """Yield ``x_BTHWC`` of each of this worker's parts, in order.
+
+        Args:
+            parts: those of all workers, batch by batch: worker r has the r-th of each batch. Those
+                of one batch are equally long.
+            epoch: passed to the data.
+            train: whether the clips are those of the training data, or of the validation data.
+        """
+
+
 Purpose = Literal[
     "order", "model", "augment", "pretrain_order", "pretrain_model", "pretrain_augment"
 ]
 
 
-def derived_seed(seed: int, epoch: int, purpose: Purpose) -> int:
-    """Return a seed of its own for a purpose in an epoch.
+def derived_seed(seed: int, epoch: int, purpose: Purpose, rank: int = 0) -> int:
+    """Return a seed of its own for a purpose in an epoch, and in a worker where they must differ.
 
     All random numbers of an epoch come from such seeds, so that a resumed training draws what an
     uninterrupted one would, and no generator's state has to be kept.
     """
     stream = get_args(Purpose).index(purpose)
-    return int(np.random.SeedSequence(seed, spawn_key=(epoch, stream)).generate_state(1)[0])
+    key = (epoch, stream, rank) if rank else (epoch, stream)
+    return int(np.random.SeedSequence(seed, spawn_key=key).generate_state(1)[0])
 
 
 def epoch_order(
@@ -99,6 +114,8 @@ def read_batches(
     epoch: int,
     train: bool,
     ahead: bool,
+    stream: Stream | None = None,
+    parts: Sequence[Int64] = (),
 ) -> Iterator[Batch]:
     """Yield the clips of ``batches`` in their order.
 
@@ -109,14 +126,23 @@ def read_batches(
         train: passed to the data.
         ahead: read the next batch in a thread while this one is used, into pinned memory; for a
             device that computes by itself. On a CPU it would only take the model's core.
+        stream: brings the clips, if they are not read here; it is always ahead.
+        parts: what all workers take from ``stream``; ``batches`` are this one's of them.
     """
 
-    def read(clips_B: Int64) -> Batch:
-        x_BTHWC = data.read(clips_B, epoch=epoch, train=train)
+    def labelled(x_BTHWC: torch.Tensor, clips_B: Int64) -> Batch:
         y = torch.from_numpy(data.labels_of(clips_B, epoch=epoch, train=train))
         batch = Batch(x_BTHWC, y)
         return Batch(*(tensor.pin_memory() for tensor in batch)) if ahead else batch
 
+    def read(clips_B: Int64) -> Batch:
+        return labelled(data.read(clips_B, epoch=epoch, train=train), clips_B)
+
+    if stream is not None:
+        coming_clips = stream.clips(parts, epoch=epoch, train=train)
+        for x_BTHWC, of_part in zip(coming_clips, batches, strict=True):
+            yield labelled(x_BTHWC, of_part)
+        return
     if not ahead:
         yield from map(read, batches)
         return

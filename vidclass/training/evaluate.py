@@ -16,13 +16,12 @@ from vidclass.data.samples import Labels
 from vidclass.data.sampling import ClipDataset
 from vidclass.data.stretches import StretchDataset
 from vidclass.data.transforms import BatchTransform
-from vidclass.training.batches import cut, epoch_order, read_batches
+from vidclass.training.batches import Stream, cut, epoch_order, read_batches
 from vidclass.training.precision import autocast, to_device
 from vidclass.training.scoring import log_loss, probabilities
+from vidclass.training.workers import ALONE, BATCH_NORMS, Workers
 
 __all__ = ["Predictions", "evaluate", "recalibrate_batch_norm"]
-
-BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 
 
 @dataclass(frozen=True)
@@ -55,26 +54,43 @@ def evaluate(
     batch_size: int,
     device: torch.device,
     precision: str = "auto",
+    workers: Workers = ALONE,
+    stream: Stream | None = None,
 ) -> Predictions:
     """Return the predictions of ``model`` over all evaluation clips of ``data``.
 
-    The model is left in the mode (training or not) that it was in.
+    The model is left in the mode (training or not) that it was in. Several workers take whole
+    batches in turn, so that each clip is computed in the company in which one worker would.
     """
     was_training = model.training
     model.eval()
     several = data.labels.ndim == 2
-    parts: list[torch.Tensor] = []
+    found: dict[int, torch.Tensor] = {}
     clips_C = np.arange(data.num_clips(train=False))
     batches = [clips_C[start : start + batch_size] for start in range(0, len(clips_C), batch_size)]
-    ahead = device.type == "cuda"
+    parts = _of_equal_length(batches, workers.size) if stream else batches
+    own = range(workers.rank, len(parts), workers.size)
+    reading = read_batches(
+        data,
+        [parts[number] for number in own],
+        epoch=0,
+        train=False,
+        ahead=device.type == "cuda",
+        stream=stream,
+        parts=parts,
+    )
     with torch.no_grad():
-        for batch in read_batches(data, batches, epoch=0, train=False, ahead=ahead):
+        for number, batch in zip(own, reading, strict=True):
             x_BTCHW = transform(batch.x_BTHWC.to(device, non_blocking=True), train=False)
             with autocast(precision, device):
                 logits_BK = model(x_BTCHW)
-            parts.append(probabilities(logits_BK, several=several))
+            found[number] = probabilities(logits_BK, several=several)
     model.train(was_training)
-    clip_prob_CK: npt.NDArray[np.float32] = torch.cat(parts).cpu().numpy()
+    workers.settle(device)
+    of_all = workers.gathered({number: prob_BK.cpu() for number, prob_BK in found.items()})
+    by_number = {number: prob_BK for one in of_all for number, prob_BK in one.items()}
+    in_order = [by_number[number][: len(batch)].numpy() for number, batch in enumerate(batches)]
+    clip_prob_CK: npt.NDArray[np.float32] = np.concatenate(in_order)
     if isinstance(data, StretchDataset):
         clip_prob_CK = data.of_samples(clip_prob_CK)
     clip_prob_NVK = clip_prob_CK.reshape(data.num_samples, data.views, -1)
@@ -88,6 +104,15 @@ def evaluate(
         groups=data.samples.groups,
         loss=log_loss(data.labels[of_clip_C], clip_prob_CK),
     )
+
+
+def _of_equal_length(
+    batches: list[npt.NDArray[np.int64]], size: int
+) -> list[npt.NDArray[np.int64]]:
+    """Pad the last batch, and their number to a multiple of ``size``, by clips once more."""
+    longest = len(batches[0])
+    padded = [np.resize(batch, longest) for batch in batches]
+    return padded + [padded[0]] * (-len(padded) % size)
 
 
 def recalibrate_batch_norm(

@@ -16,7 +16,7 @@ from torch import nn
 
 from vidclass.data.sampling import ClipDataset
 from vidclass.data.transforms import BatchTransform
-from vidclass.errors import UserError
+from vidclass.training.batches import Stream
 from vidclass.training.checkpoints import CheckpointFolder
 from vidclass.training.config import TrainConfig
 from vidclass.training.evaluate import Predictions, evaluate
@@ -30,27 +30,13 @@ from vidclass.training.scoring import (
     scores,
     thresholds_of,
 )
+from vidclass.training.selection import Metrics, check_training, is_better
+from vidclass.training.workers import ALONE, Workers
 
-__all__ = ["SELECTION_METRICS", "EpochReport", "FitResult", "fit", "is_better"]
+__all__ = ["EpochReport", "FitResult", "fit"]
 
 Status = Literal["completed", "stopped", "diverged", "collapsed"]
-Metrics = dict[str, float]
 _Ending = tuple[Status, str]
-
-# Each with the sign that makes larger better. Which of them there are depends on the task.
-SELECTION_METRICS = {
-    "valid_accuracy": 1.0,
-    "valid_macro_f1": 1.0,
-    "valid_macro_recall": 1.0,
-    "valid_mean_average_precision": 1.0,
-    "valid_exact_match": 1.0,
-    "valid_log_loss": -1.0,
-    "valid_loss": -1.0,
-}
-_OF_ONE_TASK = {
-    "multiclass": ("valid_accuracy", "valid_macro_recall"),
-    "multilabel": ("valid_mean_average_precision", "valid_exact_match"),
-}
 
 
 @dataclass(frozen=True)
@@ -100,15 +86,6 @@ class _Progress:
     thresholds: Thresholds | None = None
 
 
-def is_better(metrics: Metrics, best: Metrics, select: str) -> bool:
-    """Say whether ``metrics`` beat ``best`` on ``select``; a lower validation loss breaks ties."""
-
-    def rank(of: Metrics) -> tuple[float, float]:
-        return SELECTION_METRICS[select] * of[select], -of["valid_loss"]
-
-    return not best or rank(metrics) > rank(best)
-
-
 def fit(
     model: nn.Module,
     train: ClipDataset,
@@ -126,11 +103,14 @@ def fit(
     num_threads: int = 1,
     pretrain_on: ClipDataset | None = None,
     report_pretraining: Callable[[PretrainReport], None] = lambda told: None,
+    workers: Workers = ALONE,
+    stream: Stream | None = None,
 ) -> FitResult:
     """Train ``model`` from weights drawn from ``seed``; leave it with those of its best epoch.
 
     The result depends on the arguments alone: not on what ran before in the process, nor on
-    whether the training was interrupted and resumed.
+    whether the training was interrupted and resumed. Several workers call it with the same
+    arguments: each takes its part of every batch, and all of them end with the same model.
 
     Args:
         model: its weights are replaced.
@@ -143,12 +123,14 @@ def fit(
         seed: of weights, order, dropout and augmentation.
         report: called once an epoch; returning True ends the training as ``stopped``. What it
             raises passes through.
-        select: the metric that chooses the best epoch, one of ``SELECTION_METRICS``.
+        select: the metric that chooses the best epoch, one of ``selection.SELECTION_METRICS``.
         checkpoints: where to keep the last epoch and the best weights.
         resume_from: name of the checkpoint to go on from.
         num_threads: threads of torch.
         pretrain_on: clips of ``config.pretrain_epochs``; by default those of ``train``.
         report_pretraining: called once an epoch of those.
+        workers: who trains the model together. The first one reports and writes checkpoints.
+        stream: brings the clips, if they are not read from ``train`` and ``valid``.
 
     Raises:
         UserError: when ``select`` is not a metric of the task, there are fewer than two training
@@ -157,7 +139,7 @@ def fit(
         CheckpointError: when ``resume_from`` is absent or damaged.
         torch.OutOfMemoryError: when the device is full; a larger ``config.accumulate`` needs less.
     """
-    _check(train, valid, select, checkpoints, resume_from)
+    check_training(train, valid, select, checkpoints, resume_from)
     with process_state(device, num_threads):
         if device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(device)
@@ -169,45 +151,18 @@ def fit(
             transform=transform,
             device=device,
             seed=seed,
+            workers=workers,
+            stream=stream,
         )
-        run = _Run(trainer, train, valid, config, transform, select, checkpoints)
+        run = _Run(trainer, train, valid, config, transform, select, checkpoints, workers, stream)
         if checkpoints and resume_from:
-            run.resume(checkpoints.load(resume_from))
+            run.resume(workers.told(checkpoints.load(resume_from) if workers.is_first else {}))
         elif config.pretrain_epochs:
             try:
                 run.pretrain(pretrain_on or train, seed, report_pretraining)
             except FloatingPointError as error:
                 return FitResult("diverged", str(error), None, {}, None, 0)
         return run.to_the_end(report)
-
-
-def _check(
-    train: ClipDataset,
-    valid: ClipDataset,
-    select: str,
-    checkpoints: CheckpointFolder | None,
-    resume_from: str | None,
-) -> None:
-    other = _OF_ONE_TASK["multiclass" if valid.labels.ndim == 2 else "multilabel"]
-    known = [name for name in SELECTION_METRICS if name not in other]
-    if select not in known:
-        raise UserError(
-            "the best epoch is chosen by a validation metric that fit computes",
-            select,
-            f"one of {', '.join(known)}",
-        )
-    if train.num_samples < 2 or valid.num_samples < 1:
-        raise UserError(
-            "a training needs two training samples or more and one validation sample",
-            f"{train.num_samples} training, {valid.num_samples} validation",
-            "more videos, or other shares of the split",
-        )
-    if resume_from and not checkpoints:
-        raise UserError(
-            "a training resumes from a folder of checkpoints",
-            f"{resume_from} without a folder",
-            "give checkpoints as well",
-        )
 
 
 class _Run:
@@ -222,8 +177,12 @@ class _Run:
         transform: BatchTransform,
         select: str,
         checkpoints: CheckpointFolder | None,
+        workers: Workers,
+        stream: Stream | None,
     ) -> None:
         self._trainer = trainer
+        self._workers = workers
+        self._stream = stream
         self._valid = valid
         self._config = config
         self._transform = transform
@@ -252,6 +211,7 @@ class _Run:
             seed=seed,
             report=report,
             checkpoints=self._checkpoints,
+            workers=self._workers,
         )
         self._progress.frames_seen = num_clips * data.positions.num_frames
         self._trainer.restart(self._trainer.model.state_dict())
@@ -262,7 +222,7 @@ class _Run:
         ending = progress.ending
         while ending is None:
             ending = self._advance(report)
-        if self._checkpoints and self._config.pretrain_epochs:
+        if self._checkpoints and self._config.pretrain_epochs and self._workers.is_first:
             forget_pretraining(self._checkpoints)
         self._restore_best()
         status, reason = ending
@@ -283,8 +243,9 @@ class _Run:
             told = self._epoch(progress.epoch + 1)
         except Diverged as diverged:
             return "diverged", str(diverged)
-        asked_to_stop = report(told)
-        if self._checkpoints:
+        first = self._workers.is_first
+        asked_to_stop = self._workers.told(report(told) if first else False)
+        if self._checkpoints and first:
             # Only now is it written down elsewhere that this epoch can be resumed from.
             self._checkpoints.keep_only(told.checkpoint, progress.best_checkpoint)
         if progress.ending is None and asked_to_stop:
@@ -303,6 +264,8 @@ class _Run:
             batch_size=self._config.batch_size // self._config.accumulate,
             device=self._trainer.device,
             precision=self._config.precision,
+            workers=self._workers,
+            stream=self._stream,
         )
         seconds_eval = time.perf_counter() - started
         if not math.isfinite(predictions.loss):
@@ -366,6 +329,8 @@ class _Run:
     def _save_best(self, epoch: int, metrics: Metrics) -> None:
         """Keep the weights of the epoch that is best so far, in the folder or in memory."""
         weights = self._trainer.evaluated.state_dict()
+        if not self._workers.is_first:
+            return  # _read_best has them of the first one
         if self._checkpoints is None:
             self._best_weights = {name: part.clone() for name, part in weights.items()}
         else:
@@ -375,7 +340,7 @@ class _Run:
 
     def _save(self, epoch: int, metrics: Metrics) -> str | None:
         """Keep what a later attempt resumes from; return the checkpoint's name."""
-        if self._checkpoints is None:
+        if self._checkpoints is None or not self._workers.is_first:
             return None
         payload = {
             "trainer": self._trainer.state_dict(),
@@ -385,9 +350,10 @@ class _Run:
 
     def _read_best(self) -> dict[str, torch.Tensor]:
         """Return the best epoch's weights, read back and verified; empty before there is one."""
-        if self._checkpoints and self._progress.best_checkpoint:
-            return self._checkpoints.load_weights(self._progress.best_checkpoint)
-        return self._best_weights
+        best = self._progress.best_checkpoint
+        if self._checkpoints and best and self._workers.is_first:
+            return self._workers.told(self._checkpoints.load_weights(best))
+        return self._workers.told(self._best_weights)
 
     def _restore_best(self) -> None:
         """Put the best epoch's weights into the model."""

@@ -5,6 +5,7 @@ Legend: B clips of a batch, T frames, C channels, H height, W width, K classes.
 
 import math
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +17,14 @@ from torch import nn
 from vidclass.data.samples import Labels
 from vidclass.data.sampling import ClipDataset
 from vidclass.data.transforms import BatchTransform
-from vidclass.training.batches import Batch, cut, derived_seed, epoch_order, read_batches
+from vidclass.training.batches import (
+    Batch,
+    Stream,
+    cut,
+    derived_seed,
+    epoch_order,
+    read_batches,
+)
 from vidclass.training.config import TrainConfig
 from vidclass.training.losses import make_loss
 from vidclass.training.multilabel import NO_CHOICE, decide, exact_match
@@ -25,6 +33,7 @@ from vidclass.training.precision import autocast, resolve_precision, to_device
 from vidclass.training.schedules import Schedule
 from vidclass.training.scoring import probabilities
 from vidclass.training.steps import Forward, StepLoss, labelled_steps, stages_of
+from vidclass.training.workers import ALONE, Part, SummedGradients, Workers
 
 __all__ = ["Diverged", "EpochResult", "Trainer"]
 
@@ -75,6 +84,8 @@ class Trainer:
         transform: from clips to the model's input, on the device.
         device: where to train.
         seed: of weights, order, dropout and augmentation.
+        workers: who trains the model together; each gets its part of every batch.
+        stream: where clips come from, if not from ``data``.
     """
 
     def __init__(
@@ -87,8 +98,12 @@ class Trainer:
         transform: BatchTransform,
         device: torch.device,
         seed: int,
+        workers: Workers = ALONE,
+        stream: Stream | None = None,
     ) -> None:
         self.model = model
+        self._workers = workers
+        self._stream = stream
         self.device = device
         self._data = data
         self._config = config
@@ -99,6 +114,7 @@ class Trainer:
         # Drawn on the CPU in plain layout: the order of the draws follows the memory's.
         to_device(model, torch.device("cpu"), torch.contiguous_format)
         initialise(model, config.init)
+        workers.start_alike(model, device)
         to_device(model, device)
         self._loss = make_loss(config, data.labels, num_classes, device)
         self._forward: Forward = model
@@ -113,6 +129,7 @@ class Trainer:
         num_steps = config.epochs * len(cut(self._order(1), config.batch_size))
         self._schedule = Schedule(self._optimizer, config, num_steps)
         self._average = WeightAverage(model, config.ema_decay) if config.ema_decay else None
+        self._summed = SummedGradients(model, workers)
 
     @property
     def evaluated(self) -> nn.Module:
@@ -171,39 +188,61 @@ class Trainer:
         Raises:
             Diverged: as soon as the loss is seen not to be finite.
         """
-        torch.manual_seed(derived_seed(self._seed, epoch, "model"))
+        workers = self._workers
+        torch.manual_seed(derived_seed(self._seed, epoch, "model", workers.rank))
         generator = torch.Generator().manual_seed(derived_seed(self._seed, epoch, "augment"))
         self._hold(epoch)
         self.model.train()
-        order_C = self._order(epoch)
-        batches = cut(order_C, self._config.batch_size)
+        batches = cut(self._order(epoch), self._config.batch_size)
         on_cpu = self.device.type == "cpu"
         check_every = 1 if on_cpu else STEPS_BETWEEN_CHECKS
-        reading = read_batches(self._data, batches, epoch=epoch, train=True, ahead=not on_cpu)
 
         losses: list[torch.Tensor] = []
         labels: list[torch.Tensor] = []
         said: list[torch.Tensor] = []
         seconds_data = 0.0
         started = before = time.perf_counter()
-        for step, batch in enumerate(reading, start=1):
+        for step, (batch, part) in enumerate(self._reading(batches, epoch), start=1):
             seconds_data += time.perf_counter() - before
-            loss, label, answer = self._step(batch, generator)
+            loss, label, answer = self._step(batch, part, generator)
             losses.append(loss)
             labels.append(label)
             said.append(answer)
             if step % check_every == 0 or step == len(batches):
+                workers.settle(self.device)
                 _check_finite(losses[-check_every:], epoch, step)
             before = time.perf_counter()
+        workers.average_statistics(self.model)
+        if self._average:
+            self._average.take_statistics(self.model)
         seconds = time.perf_counter() - started
-        size_S = np.array([len(label) for label in labels])
+        of_epoch = torch.cat(labels).cpu(), torch.cat(said).cpu(), [len(label) for label in labels]
+        answers = workers.gathered(of_epoch)
+        size_S = np.sum([sizes for _, _, sizes in answers], axis=0)
         return EpochResult(
-            labels=torch.cat(labels).cpu().numpy(),
-            said=torch.cat(said).cpu().numpy(),
+            labels=torch.cat([label for label, _ in answers]).numpy(),
+            said=torch.cat([answer for _, answer in answers]).numpy(),
             loss=float(np.average(torch.stack(losses).cpu().numpy(), weights=size_S)),
             seconds_data=seconds_data,
             seconds_step=seconds - seconds_data,
         )
+
+    def _reading(
+        self, batches: list[npt.NDArray[np.int64]], epoch: int
+    ) -> Iterator[tuple[Batch, Part]]:
+        """Yield this worker's clips of each batch, and what part of it they are."""
+        parts = [self._workers.parts(clips_B) for clips_B in batches]
+        own = [of_batch[self._workers.rank] for of_batch in parts]
+        reading = read_batches(
+            self._data,
+            [part.clips_P for part in own],
+            epoch=epoch,
+            train=True,
+            ahead=self.device.type != "cpu",
+            stream=self._stream,
+            parts=[part.clips_P for of_batch in parts for part in of_batch],
+        )
+        yield from zip(reading, own, strict=True)
 
     def _hold(self, epoch: int) -> None:
         """Keep what started with trained weights as it is in the first epochs, then train it."""
@@ -224,42 +263,51 @@ class Trainer:
         )
 
     def _step(
-        self, batch: Batch, generator: torch.Generator
+        self, batch: Batch, part: Part, generator: torch.Generator
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Make one optimizer step; return the batch's loss, its labels, and what was said of it.
 
-        A clip that was mixed of two counts as the one that has the larger share.
+        Labels and answers are those of this worker's clips without its padding. A clip that was
+        mixed of two counts as the one that has the larger share.
         """
         x_BTCHW, y = self._transform.training(
             batch.x_BTHWC.to(self.device, non_blocking=True),
             batch.y.to(self.device, non_blocking=True),
             generator,
+            part.place,
         )
+        num_real = part.num_real
         self._schedule.before_step()
         self._optimizer.zero_grad()
         # Parts of a batch add up to the gradient of the whole: each is divided by its weight.
-        total_weight = self._loss.total_weight(y)
+        total_weight = self._workers.total(self._loss.total_weight(y[:num_real]))
         num_parts = min(self._config.accumulate, max(1, len(y) // 2))
         losses: list[torch.Tensor] = []
         logits: list[torch.Tensor] = []
+        left = num_real
         for x_part, y_part in zip(
             x_BTCHW.tensor_split(num_parts), y.tensor_split(num_parts), strict=True
         ):
             with autocast(self._precision, self.device):
                 logits_BK = self._forward(x_part)
+            real = slice(max(0, left))
+            if not self._data.framewise:
+                logits_BK, y_part = logits_BK[real], y_part[real]
             loss = self._loss.summed(logits_BK, y_part) / total_weight
             loss.backward()  # type: ignore[no-untyped-call]
             losses.append(loss.detach())
             logits.append(logits_BK.detach())
-        if self._data.framewise:
-            logits_NK, y = labelled_steps(torch.cat(logits, dim=1)[-1], y)
-            logits = [logits_NK]
+            left -= len(y_part)
+        loss = self._summed(torch.stack(losses).sum())
         if self._config.clip_norm:
             nn.utils.clip_grad_norm_(self.model.parameters(), self._config.clip_norm)
         self._optimizer.step()
         if self._average:
             self._average.update(self.model)
-        loss, said_BK = torch.stack(losses).sum(), torch.cat(logits)
+        if self._data.framewise:
+            said_BK, y = labelled_steps(torch.cat(logits, dim=1)[-1], y)
+        else:
+            said_BK, y = torch.cat(logits), y[:num_real]
         if self._several:
             return loss, (y >= NO_CHOICE).float(), probabilities(said_BK, several=True)
         return loss, y if y.dim() == 1 else y.argmax(dim=1), said_BK.argmax(dim=1)

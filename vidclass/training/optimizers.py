@@ -125,6 +125,11 @@ class WeightAverage:
         decay = min(self._decay, (1 + self._num_updates) / (10 + self._num_updates))
         for average, weight in zip(self.model.parameters(), model.parameters(), strict=True):
             average.lerp_(weight, 1.0 - decay)
+        self.take_statistics(model)
+
+    @torch.no_grad()
+    def take_statistics(self, model: nn.Module) -> None:
+        """Copy the running statistics of ``model``."""
         for kept, buffer in zip(self.model.buffers(), model.buffers(), strict=True):
             kept.copy_(buffer)
 

@@ -6,7 +6,7 @@ model's own business, ``pretrain_loss(x_BTCHW)``. Validation and test clips are 
 
 import time
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -22,6 +22,7 @@ from vidclass.training.config import TrainConfig
 from vidclass.training.optimizers import make_optimizer
 from vidclass.training.precision import autocast, resolve_precision
 from vidclass.training.schedules import Schedule
+from vidclass.training.workers import ALONE, SummedGradients, Workers
 
 __all__ = ["PretrainReport", "forget_pretraining", "pretrain"]
 
@@ -45,6 +46,7 @@ def pretrain(
     seed: int,
     report: Callable[[PretrainReport], None],
     checkpoints: CheckpointFolder | None = None,
+    workers: Workers = ALONE,
 ) -> int:
     """Train ``model`` on its own ``pretrain_loss`` for ``config.pretrain_epochs``.
 
@@ -62,6 +64,7 @@ def pretrain(
         checkpoints: of the training. Every epoch is kept beside them, and an interrupted
             pretraining goes on from the last whole one, of whatever attempt: its content follows
             from seed, data and settings alone.
+        workers: who trains together; the first one writes.
 
     Returns:
         Clips seen, in epochs of earlier attempts too.
@@ -76,9 +79,9 @@ def pretrain(
             f"{type(model).__name__} has no pretrain_loss",
             "convlstm_autoencoder, frame_autoencoder or masked_transformer; or pretrain_epochs: 0",
         )
-    states = _states(checkpoints) if checkpoints else None
-    trained = _Pretraining(model, data, config, transform, device, seed)
-    done = trained.resume(states) if states else 0
+    states = _states(checkpoints) if checkpoints and workers.is_first else None
+    trained = _Pretraining(model, data, config, transform, device, seed, workers)
+    done = trained.resume(states)
     for epoch in range(done + 1, config.pretrain_epochs + 1):
         started = time.perf_counter()
         loss = trained.epoch(epoch)
@@ -100,6 +103,16 @@ def _states(checkpoints: CheckpointFolder) -> CheckpointFolder:
     return CheckpointFolder(checkpoints.path / "pretrain", checkpoints.attempt)
 
 
+def _last_whole(states: CheckpointFolder | None) -> tuple[int, dict[str, Any]]:
+    for name in reversed(states.names() if states else []):
+        assert states is not None
+        try:
+            return states.sidecar(name).epoch, states.load(name)
+        except CheckpointError:  # torn by the end of its attempt: the one before it is as good
+            continue
+    return 0, {}
+
+
 class _Pretraining:
     """A model, its optimizer and schedule between two epochs of pretraining."""
 
@@ -111,8 +124,10 @@ class _Pretraining:
         transform: BatchTransform,
         device: torch.device,
         seed: int,
+        workers: Workers,
     ) -> None:
         self.model = model
+        self.workers = workers
         self.data = data
         self.config = config
         self.transform = transform
@@ -131,19 +146,16 @@ class _Pretraining:
         self.optimizer = make_optimizer(model, settings)
         num_steps = settings.epochs * len(cut(np.arange(data.num_samples), config.batch_size))
         self.schedule = Schedule(self.optimizer, settings, num_steps)
+        self.summed = SummedGradients(model, workers)
 
-    def resume(self, states: CheckpointFolder) -> int:
+    def resume(self, states: CheckpointFolder | None) -> int:
         """Go on from the last epoch whose file is whole; return its number, 0 if there is none."""
-        for name in reversed(states.names()):
-            try:
-                payload = states.load(name)
-            except CheckpointError:  # torn by the end of its attempt: the one before it is as good
-                continue
+        epoch, payload = self.workers.told(_last_whole(states))
+        if epoch:
             self.model.load_state_dict(payload["model"])
             self.optimizer.load_state_dict(payload["optimizer"])
             self.schedule.load_state_dict(payload["schedule"])
-            return states.sidecar(name).epoch
-        return 0
+        return epoch
 
     def save(self, states: CheckpointFolder, epoch: int, loss: float) -> str:
         """Write what an interrupted pretraining needs; return the file's name."""
@@ -156,7 +168,8 @@ class _Pretraining:
 
     def epoch(self, epoch: int) -> float:
         """See every clip once; return the mean loss."""
-        torch.manual_seed(derived_seed(self.seed, epoch, "pretrain_model"))
+        rank = self.workers.rank
+        torch.manual_seed(derived_seed(self.seed, epoch, "pretrain_model", rank))
         generator = torch.Generator().manual_seed(
             derived_seed(self.seed, epoch, "pretrain_augment")
         )
@@ -164,28 +177,52 @@ class _Pretraining:
             derived_seed(self.seed, epoch, "pretrain_order")
         ).permutation(self.data.num_samples)
         batches = cut(order_C, self.config.batch_size)
+        parts = [self.workers.parts(clips_B) for clips_B in batches]
+        own = [of_batch[rank] for of_batch in parts]
         self.model.train()
-        ahead = self.device.type != "cpu"
+        reading = read_batches(
+            self.data,
+            [part.clips_P for part in own],
+            epoch=epoch,
+            train=True,
+            ahead=self.device.type != "cpu",
+        )
         losses: list[torch.Tensor] = []
-        for batch in read_batches(self.data, batches, epoch=epoch, train=True, ahead=ahead):
+        for batch, of_batch, part in zip(reading, parts, own, strict=True):
             x_BTCHW, _ = self.transform.training(
-                batch.x_BTHWC.to(self.device, non_blocking=True), batch.y.to(self.device), generator
+                batch.x_BTHWC.to(self.device, non_blocking=True),
+                batch.y.to(self.device),
+                generator,
+                part.place,
             )
-            losses.append(self._step(x_BTCHW) * len(batch.y))
+            # Of nothing but padding one clip is left, of weight 0: batch norms wait for all
+            # workers, and for the same number of times.
+            num_clips = sum(each.num_real for each in of_batch)
+            least = min(max(1, each.num_real) for each in of_batch)
+            num_parts = min(self.config.accumulate, max(1, least // 2))
+            x_BTCHW = x_BTCHW[: max(1, part.num_real)]
+            losses.append(self._step(x_BTCHW, part.num_real / num_clips, num_parts) * num_clips)
+        self.workers.average_statistics(self.model)
         return float(torch.stack(losses).sum().cpu()) / len(order_C)
 
-    def _step(self, x_BTCHW: torch.Tensor) -> torch.Tensor:
-        """Make one optimizer step; return the batch's mean loss."""
+    def _step(self, x_BTCHW: torch.Tensor, weight: float, num_parts: int) -> torch.Tensor:
+        """Make one optimizer step; return the batch's mean loss.
+
+        Args:
+            x_BTCHW: this worker's clips of the batch.
+            weight: their share of the batch.
+            num_parts: into which they are cut to save memory.
+        """
         self.schedule.before_step()
         self.optimizer.zero_grad()
         total = torch.zeros((), device=self.device)
-        num_parts = min(self.config.accumulate, max(1, len(x_BTCHW) // 2))
         for x_part in x_BTCHW.tensor_split(num_parts):
             with autocast(resolve_precision(self.config.precision, self.device), self.device):
                 loss: torch.Tensor = self.model.pretrain_loss(x_part)  # type: ignore[operator]
-            loss = loss * (len(x_part) / len(x_BTCHW))
+            loss = loss * (weight * len(x_part) / len(x_BTCHW))
             loss.backward()  # type: ignore[no-untyped-call]
             total += loss.detach()
+        total = self.summed(total)
         if self.config.clip_norm:
             nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip_norm)
         self.optimizer.step()

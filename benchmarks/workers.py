@@ -1,0 +1,223 @@
+"""Trials of two workers: seconds from a trial's proposal to its first step, the first and later.
+
+One side is Ray Train: a Tune function that runs a TorchTrainer of two workers, each of which
+imports what ours import, adds up a tensor over both and reports. The other is a study with
+``workers: 2``: the trial is worker 0, and the further one an actor in the trial's own bundles; its
+trials do train. Both stop every second trial early, and one trial follows the other on two CPUs.
+The time of the first step of ours is that of the first epoch's report less the epoch's seconds.
+Aim: under 5 s for a first trial, and under 1 s for those after it.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import _common
+
+WORKERS = 2
+SPEC = """
+study: workers
+workers: {workers}
+slots: {workers}
+data:
+  source: moving_shapes
+  preset: smoke
+  window: {{span_s: 1.0, num_frames: 10}}
+  input_size: 32
+train: {{batch_size: 32}}
+budget: {{trials: {trials}, epochs: 2}}
+search: {{halving: {{min_epochs: 1, reduction: 2}}}}
+finals: {{seeds: 1, rerun_top: 1, rerun_seeds: 1, time_seeds: 0, perturbations: false,
+          fewer_videos: []}}
+arms:
+  - name: slow
+    model: slow_fusion
+    fixed: {{width: 0.125, norm: none}}
+    search: {{lr: {{low: 1.0e-3, high: 4.0e-3, log: true}}}}
+"""
+
+
+def train_worker(config: dict[str, Any]) -> None:
+    """Be a worker of Ray Train: import what a trial of ours imports, exchange once, report."""
+    import torch
+    import torch.distributed as dist
+    from ray import train
+
+    import vidclass.sweep.job  # noqa: F401
+
+    dist.all_reduce(torch.ones(1))
+    first = time.time()
+    for _ in range(config["reports"]):
+        train.report({"first_step": first})
+        time.sleep(0.2)
+
+
+def train_trial(config: dict[str, Any]) -> None:
+    """Run a TorchTrainer in a Tune function, as Ray's guide does."""
+    from ray import train, tune
+    from ray.train.torch import TorchTrainer
+    from ray.tune.integration.ray_train import TuneReportCallback
+
+    TorchTrainer(
+        train_worker,
+        train_loop_config=config,
+        scaling_config=train.ScalingConfig(
+            num_workers=WORKERS, resources_per_worker={"CPU": config["cpus"]}
+        ),
+        run_config=train.RunConfig(
+            name=tune.get_context().get_trial_id(), callbacks=[TuneReportCallback()]
+        ),
+    ).fit()
+
+
+def train_side(folder: Path, trials: int) -> dict[str, Any]:
+    """Run TorchTrainer trials one after the other; the dashboard is on, see ray_facts."""
+    import ray
+    from ray import tune
+
+    starts: list[float] = []
+    ends: list[float] = []
+
+    class Times(tune.Callback):
+        def on_trial_start(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
+            starts.append(time.time())
+
+        def on_trial_complete(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
+            ends.append(time.time())
+
+    ray.init(log_to_driver=False, logging_level="ERROR", _temp_dir=str(folder / "r"))
+    cpus = min(1.0, ray.cluster_resources()["CPU"] / WORKERS)
+    results = tune.Tuner(
+        # a head bundle with CPU would wait for ever for its workers on as many CPUs as workers
+        tune.with_resources(train_trial, tune.PlacementGroupFactory([{"memory": 1}])),
+        param_space={
+            "reports": tune.grid_search([2 + 8 * (n % 2) for n in range(trials)]),
+            "cpus": cpus,
+        },
+        tune_config=tune.TuneConfig(max_concurrent_trials=1),
+        run_config=tune.RunConfig(
+            storage_path=str(folder / "tune"),
+            verbose=0,
+            stop={"training_iteration": 2},
+            callbacks=[Times()],
+        ),
+    ).fit()
+    first_steps = sorted(result.metrics["first_step"] for result in results)
+    ray.shutdown()
+    return {
+        "to_first_step": [step - start for step, start in zip(first_steps, starts, strict=True)],
+        "between_trials": [step - end for step, end in zip(first_steps[1:], ends, strict=False)],
+        "stopped": sum(n % 2 for n in range(trials)),
+    }
+
+
+def our_side(folder: Path, trials: int) -> dict[str, Any]:
+    """Run a study of two workers a trial; everything is in its ledger."""
+    from vidclass.sweep.load import load_study_file
+    from vidclass.sweep.runner import run
+    from vidclass.sweep.screen import Screen
+    from vidclass.sweep.state import replay
+
+    os.environ["VIDCLASS_RAY_TEMP"] = str(folder / "r")
+    file = folder / "workers.yaml"
+    file.write_text(SPEC.format(workers=WORKERS, trials=trials))
+    outcome = run(load_study_file(str(file)), folder / "h", Screen())
+    state = replay(outcome.folder / "ledger.jsonl")
+    search = state.select(kind="search")
+    proposed = proposals(outcome.folder / "ledger.jsonl")
+    steps = []
+    for trial in search:
+        first = trial.epochs[1]
+        spent = sum(first.metrics[f"seconds_{part}"] for part in ("data", "step", "eval"))
+        steps.append(first.time - spent)
+    ended = [trial.attempts[0].ended_at or 0.0 for trial in search]
+    return {
+        "to_first_step": [
+            step - proposed[trial.trial] for step, trial in zip(steps, search, strict=True)
+        ],
+        "between_trials": [step - end for step, end in zip(steps[1:], ended, strict=False)],
+        "stopped": sum(trial.status == "stopped" for trial in search),
+    }
+
+
+def proposals(ledger: Path) -> dict[str, float]:
+    """Return when each trial was proposed."""
+    from vidclass.sweep.ledger import read_events
+
+    return {
+        event["trial"]: event["time"]
+        for event in read_events(ledger)
+        if event["event"] == "trial_proposed"
+    }
+
+
+SIDES = {"ray_train": train_side, "ours": our_side}
+
+
+def measured(side: str, trials: int, folder: Path) -> dict[str, Any]:
+    """Run a side in a process of its own and return what it printed last."""
+    command = [sys.executable, __file__, "--side", side, "--trials", str(trials)]
+    output = subprocess.run(
+        [*command, "--folder", str(folder)],
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+        timeout=900,
+    ).stdout
+    result: dict[str, Any] = json.loads(output.splitlines()[-1])
+    return result
+
+
+def main() -> None:
+    """Measure both sides and write the result."""
+    parser = _common.arguments(__doc__)
+    parser.add_argument("--side", choices=SIDES, help="run one side and print its times")
+    parser.add_argument("--trials", type=int, default=0)
+    parser.add_argument("--folder", type=Path)
+    options = parser.parse_args()
+    if options.side:
+        print(json.dumps(SIDES[options.side](options.folder, options.trials)))
+        return
+    numbers = {"ray_train": 2, "ours": 3} if options.quick else {"ray_train": 4, "ours": 8}
+    rows = []
+    for side, trials in numbers.items():
+        with _common.scratch() as folder:
+            found = measured(side, trials, folder)
+        rows.append(
+            {
+                "side": side,
+                "trials": trials,
+                "stopped_early": found["stopped"],
+                "first_trial_s": found["to_first_step"][0],
+                "later_trials_s": median(found["to_first_step"][1:]),
+                "from_end_to_next_step_s": median(found["between_trials"]),
+            }
+        )
+    _common.print_table(rows)
+    ours = rows[-1]
+    aims = [
+        _common.against_aim(
+            "seconds to the first step of a first trial of two workers",
+            ours["first_trial_s"],
+            5.0,
+            at_most=True,
+            unit="s",
+        ),
+        _common.against_aim(
+            "seconds to the first step of a later one",
+            ours["later_trials_s"],
+            1.0,
+            at_most=True,
+            unit="s",
+        ),
+    ]
+    _common.finish("workers", quick=options.quick, aims=aims, sides=rows)
+
+
+if __name__ == "__main__":
+    main()

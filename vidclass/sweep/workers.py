@@ -1,0 +1,253 @@
+"""The workers of a trial after its first: own actors, in the bundles that Tune holds for the trial.
+
+The trial itself is worker 0. The others live in the same placement group, which Tune frees when the
+trial ends, and belong to the trial's process, with which Ray ends them. They stay between the
+trials of a process, as the process does: a start costs seconds.
+"""
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import psutil
+import ray
+import torch
+import torch.distributed as dist
+from ray import tune
+from ray.exceptions import RayActorError, RayTaskError
+from ray.util.placement_group import PlacementGroup
+from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
+from torch._C._distributed_c10d import TCPStore
+
+from vidclass.data.sampling import ClipDataset
+from vidclass.data.streaming import GivenStream, SplitStream
+from vidclass.home import home as home_folder
+from vidclass.home import studies_folder
+from vidclass.plugins import load_plugin
+from vidclass.sweep.job import Join, alone, follow_job
+from vidclass.sweep.nodes import own_refusal
+from vidclass.sweep.output import output_to
+from vidclass.training.workers import WorkerLost, Workers
+
+__all__ = ["bundles", "company"]
+
+START_S = 300
+"""How long the others may take to be there."""
+EXCHANGE_LIMIT = timedelta(days=1)
+"""How long one may wait for the others; that they live is seen otherwise."""
+CHECK_S = 0.5
+"""How often a waiting first worker asks whether the others live."""
+FAREWELL_S = 5.0
+"""How long the others may take to leave a training that has ended."""
+VERDICT_S = 60.0
+"""How long Ray may take to say how a worker was lost; that of a machine takes it half a minute."""
+
+Config = dict[str, Any]
+"""What Tune gives a trial: its job, the home folder, and what nodes must have."""
+
+_KEPT: dict[str, list[Any]] = {}
+"""Workers that stay for the next trial of this process, by their placement group."""
+
+
+def bundles(workers: int, resources: dict[str, float]) -> tune.PlacementGroupFactory:
+    """Return what a trial asks Tune for: equal bundles, one for each worker."""
+    return tune.PlacementGroupFactory([dict(resources)] * workers)
+
+
+class _Worker:
+    """A process that takes part in trainings."""
+
+    def __init__(self) -> None:
+        self._stream: GivenStream | None = None
+
+    def place(self) -> str:
+        """Return the address of its machine, once the process is there."""
+        return _address()
+
+    def follow(
+        self, config: Config, rank: int, meet_at: tuple[str, int], backend: str
+    ) -> tuple[str, str]:
+        """Train as worker ``rank`` of the trial of ``config``; return how it ended and why."""
+        job = config["job"]
+        root = Path(config["home"]) if config["home"] else home_folder()
+        if config["home"] is None:
+            refusal = own_refusal(config["code"], config["seen"], root, job["study"])
+            if refusal is not None:
+                return "refused", str(refusal)
+        size = job["workers"]
+        self._stream = GivenStream(rank, size) if job["stream"] else None
+        log = studies_folder(root) / job["study"] / "logs" / f"{job['trial']}.worker{rank}.log"
+        with output_to(log):
+            for plugin in job["plugins"]:
+                load_plugin(plugin)
+            store = TCPStore(*meet_at, size, is_master=False)
+            try:
+                with _member(store, rank, size, backend):
+                    stream = self._stream
+                    opened = None if stream is None else lambda train, valid: stream
+                    follow_job(job, root, Workers(rank, size, open_stream=opened))
+            except WorkerLost as lost:
+                return "left", str(lost)
+            except torch.OutOfMemoryError as error:
+                return "out_of_memory", f"worker {rank}: {str(error).splitlines()[0]}"
+        return "completed", ""
+
+    def give(self, iterator: Any) -> None:
+        """Take what brings the clips of the next pass, while :meth:`follow` runs."""
+        assert self._stream is not None, "only trials that stream are given clips"
+        self._stream.give(iterator)
+
+
+@contextmanager
+def company(config: Config) -> Iterator[Join]:
+    """Start the further workers of a trial while its model is built; yield how to join them."""
+    if config["job"].get("workers", 1) == 1:
+        yield alone
+        return
+    others = _Others(config)
+    try:
+        yield others.joined
+    finally:
+        others.part()
+
+
+class _Others:
+    """The workers of one trial after the first."""
+
+    def __init__(self, config: Config) -> None:
+        self._config, self._job = config, config["job"]
+        group = ray.util.get_current_placement_group()
+        assert group is not None, "Tune runs every trial in a placement group"
+        self._key = group.id.hex()
+        self._bundle = group.bundle_specs[0]
+        for key in set(_KEPT) - {self._key}:
+            _end(_KEPT.pop(key))
+        self._actors = _KEPT.pop(self._key, []) or [
+            _start(group, number) for number in range(1, self._job["workers"])
+        ]
+        self._there = [actor.place.remote() for actor in self._actors]
+        self._at_work: list[Any] = []
+        self._next_check = 0.0
+
+    @contextmanager
+    def joined(self) -> Iterator[Workers]:
+        """Be the first worker while the others train with it."""
+        ray.get(self._there, timeout=START_S)
+        size, address = self._job["workers"], _address()
+        store = TCPStore(address, 0, size, is_master=True, wait_for_workers=False)
+        # NCCL wants a whole GPU for each worker; parts of one exchange through the CPU.
+        whole = torch.cuda.is_available() and self._bundle.get("GPU", 0) >= 1
+        backend = "cpu:gloo,cuda:nccl" if whole else "gloo"
+        self._at_work = [
+            actor.follow.remote(self._config, rank, (address, store.port), backend)
+            for rank, actor in enumerate(self._actors, start=1)
+        ]
+        try:
+            with _member(store, 0, size, backend):
+                opened = self._open_stream if self._job["stream"] else None
+                yield Workers(0, size, open_stream=opened, check=self._check)
+        except WorkerLost as lost:
+            raise self._cause() or lost from None
+        ray.get(self._at_work, timeout=VERDICT_S)
+
+    def part(self) -> None:
+        """Let the others go to the next trial if they have left this one well, else end them."""
+        done, late = ray.wait(
+            self._at_work or self._there, num_returns=len(self._actors), timeout=FAREWELL_S
+        )
+        if late or any(_failure(ref) for ref in done):
+            _end(self._actors)
+        else:
+            _KEPT[self._key] = self._actors
+
+    def _open_stream(self, train: ClipDataset, valid: ClipDataset) -> SplitStream:
+        return SplitStream(train, valid, [actor.give.remote for actor in self._actors])
+
+    def _check(self) -> None:
+        """Raise when one of the others has died or failed."""
+        if time.monotonic() < self._next_check:
+            return
+        self._next_check = time.monotonic() + CHECK_S
+        for ref in ray.wait(self._at_work, num_returns=len(self._at_work), timeout=0)[0]:
+            if _failure(ref) is not None:
+                raise WorkerLost("a worker has ended before the training")
+
+    def _cause(self) -> Exception | None:
+        """Return what ended the first of the others that did not merely follow; None if none."""
+        left = list(self._at_work)
+        until = time.monotonic() + VERDICT_S
+        while left and time.monotonic() < until:
+            done, left = ray.wait(left, timeout=max(0.0, until - time.monotonic()))
+            for ref in done:
+                failure = _failure(ref)
+                if failure is not None:
+                    return failure
+        return None
+
+
+def _failure(ref: Any) -> Exception | None:
+    """Return why a finished worker ended, unless it completed, or left because another did."""
+    try:
+        answer = ray.get(ref)
+    except RayActorError as error:
+        return RuntimeError(f"a worker died: {' '.join(str(error).split())}")
+    except RayTaskError as error:
+        last = str(error).strip().splitlines()[-1]
+        return RuntimeError(f"a worker failed: {last}")
+    if isinstance(answer, tuple) and answer[0] == "out_of_memory":
+        return torch.OutOfMemoryError(answer[1])
+    if isinstance(answer, tuple) and answer[0] == "refused":
+        return RuntimeError(f"a worker was refused: {answer[1]}")
+    return None
+
+
+def _start(group: PlacementGroup, bundle: int) -> Any:
+    resources = dict(group.bundle_specs[bundle])
+    strategy = PlacementGroupSchedulingStrategy(group, placement_group_bundle_index=bundle)
+    return (
+        ray.remote(_Worker)
+        .options(
+            num_cpus=resources.pop("CPU", 0),
+            num_gpus=resources.pop("GPU", 0),
+            scheduling_strategy=strategy,
+            max_concurrency=2,  # one is given clips while it trains
+        )
+        .remote()
+    )
+
+
+def _end(actors: list[Any]) -> None:
+    for actor in actors:
+        ray.kill(actor)
+
+
+def _address() -> str:
+    return str(ray.util.get_node_ip_address())  # type: ignore[no-untyped-call]
+
+
+@contextmanager
+def _member(store: Any, rank: int, size: int, backend: str) -> Iterator[None]:
+    """Be process ``rank`` of the default group; hanging up at the end tells the others."""
+    _name_interface()
+    dist.init_process_group(
+        backend, store=store, rank=rank, world_size=size, timeout=EXCHANGE_LIMIT
+    )
+    try:
+        yield
+    finally:
+        dist.destroy_process_group()
+
+
+def _name_interface() -> None:
+    """Have gloo and NCCL use the address by which Ray knows this machine.
+
+    Left to themselves they ask for the host's name, which often is that of the loopback.
+    """
+    for name, addresses in psutil.net_if_addrs().items():
+        if any(found.address == _address() for found in addresses):
+            os.environ.setdefault("GLOO_SOCKET_IFNAME", name)
+            os.environ.setdefault("NCCL_SOCKET_IFNAME", name)
