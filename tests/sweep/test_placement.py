@@ -9,7 +9,7 @@ from vidclass.data.frame_store import write_store
 from vidclass.errors import UserErrors
 from vidclass.sweep.engine import Engine
 from vidclass.sweep.load import parse_study
-from vidclass.sweep.placement import check_placement, needs_stream, num_places
+from vidclass.sweep.placement import as_grown, check_placement, needs_stream, num_places
 from vidclass.sweep.plan import _worker_lines
 from vidclass.sweep.policy import Propose
 from vidclass.sweep.spec import StudySpec
@@ -72,6 +72,15 @@ def test_a_plan_that_cannot_fit_is_refused(
     [error] = raised.value.errors
     assert f"workers {workers}" in error.received or f"{workers} x" in error.received
     assert "heavy" in error.received and error.remedy
+
+
+def test_a_cluster_that_grows_counts_as_grown() -> None:
+    head = {"CPU": 2.0, "memory": 1e9}
+    grown = as_grown([head], {"CPU": 10.0, "GPU": 2.0})
+    assert grown == [head, {"CPU": 8.0, "GPU": 2.0}]
+    assert num_places(GPU, grown) == 2
+    assert as_grown([head], {"CPU": 2.0}) == [head]
+    check_placement(spec(2), 2, GPU, grown, streams=True)
 
 
 def test_a_batch_too_small_for_its_workers_is_refused() -> None:

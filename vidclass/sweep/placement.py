@@ -8,13 +8,23 @@ from vidclass.errors import UserError, raise_collected
 from vidclass.sweep.job_data import store_of
 from vidclass.sweep.spec import StudySpec
 
-__all__ = ["check_placement", "needs_stream", "num_places"]
+__all__ = ["as_grown", "check_placement", "needs_stream", "num_places"]
 
 STREAM_CPUS = 1.0
 """What Ray Data needs beside the trials; without it a stream waits for ever."""
 ROUNDING = 1e-6
 
 Resources = dict[str, float]
+
+
+def as_grown(nodes: list[Resources], capacity: Resources) -> list[Resources]:
+    """Return the nodes, and as one more what a cluster that grows on demand can still add."""
+    missing = {
+        name: amount - sum(node.get(name, 0.0) for node in nodes)
+        for name, amount in capacity.items()
+    }
+    more = {name: amount for name, amount in missing.items() if amount > 0}
+    return [*nodes, more] if more else nodes
 
 
 def num_places(bundle: Resources, nodes: list[Resources]) -> int:

@@ -22,14 +22,14 @@ from ray import tune
 
 from vidclass.disk import disk_errors_for_users
 from vidclass.errors import UserError
-from vidclass.sweep.cluster import cluster, scratch_folder, slots_of
+from vidclass.sweep.cluster import capacity, cluster, scratch_folder, slots_of
 from vidclass.sweep.engine import Engine
 from vidclass.sweep.identity import check_identity, session_facts
 from vidclass.sweep.leases import decoding, leased
 from vidclass.sweep.load import LoadedStudy
 from vidclass.sweep.lock import driver_lock
 from vidclass.sweep.nodes import check_nodes, node_resources
-from vidclass.sweep.placement import check_placement, needs_stream
+from vidclass.sweep.placement import as_grown, check_placement, needs_stream
 from vidclass.sweep.prepare import check_source, prepare_data
 from vidclass.sweep.screen import Screen
 from vidclass.sweep.search import EngineScheduler, EngineSearcher, registered
@@ -147,7 +147,7 @@ def _work(engine: Engine, loaded: LoadedStudy, screen: Screen) -> None:
     with cluster(), leased(engine.name, loaded.spec.priority) as leases:
         check_nodes(engine.home)
         slots, resources = slots_of(loaded.spec.slots)
-        nodes = node_resources()
+        nodes = as_grown(node_resources(), capacity())
         check_placement(loaded.spec, slots, resources, nodes)
         session_facts(engine, loaded, slots)
         screen.slots = slots

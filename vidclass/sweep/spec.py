@@ -133,9 +133,8 @@ class DataSpec(_Spec):
     split: SplitSpec = SplitSpec()
     """Division into train, validation and test."""
     stream: Literal["auto", "always", "never"] = "auto"
-    """Whether the clips of trials with several workers are read by Ray Data on all nodes and
-    streamed to them, or mapped on their own node; auto: where no node could hold all frames.
-    Shapes no result."""
+    """Clips of trials with several workers: streamed by Ray Data, or mapped; auto streams where
+    frames outgrow a node's memory. Shapes no result."""
     quarantine_limit: float = Field(default=0.05, ge=0, le=1)
     """Largest share of unreadable videos with which a study may start."""
 
@@ -353,8 +352,7 @@ class StudySpec(_Spec):
     """On a cluster that studies share, a higher one goes first (docs/sharing.md). Shapes no
     result."""
     workers: int = Field(default=1, ge=1, le=64)
-    """Processes that train a trial together, each on a slot of its own; a batch is divided over
-    them."""
+    """Processes that train a trial together, a slot each; a batch is divided over them."""
 
     @model_validator(mode="before")
     @classmethod
