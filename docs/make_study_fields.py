@@ -20,6 +20,7 @@ from vidclass.data.crops import CropOptions
 from vidclass.data.store_options import Mask, StoreOptions
 from vidclass.data.transforms import Augment
 from vidclass.sweep import spec
+from vidclass.sweep.profiles import PROFILES, Profile
 from vidclass.training.config import TrainConfig
 
 PAGE = Path(__file__).with_name("study_files.md")
@@ -169,12 +170,12 @@ def section(heading: str, model: type[BaseModel]) -> str:
 
 def profiles() -> str:
     """Return the table of profiles."""
-    told = docstrings(spec.Profile)
-    names = list(spec.PROFILES)
+    told = docstrings(Profile)
+    names = list(PROFILES)
     lines = ["## Profiles", "", "`profile` or `--profile` chooses the figures below.", ""]
     lines += [f"| | {' | '.join(names)} |", f"|---|{'---|' * len(names)}"]
     for field, meaning in told.items():
-        figures = " | ".join(str(getattr(spec.PROFILES[name], field)) for name in names)
+        figures = " | ".join(str(getattr(PROFILES[name], field)) for name in names)
         lines.append(f"| {meaning.rstrip('.')} | {figures} |")
     return "\n".join(lines)
 

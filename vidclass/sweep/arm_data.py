@@ -24,6 +24,7 @@ __all__ = [
     "data_of_arm",
     "footage_lines",
     "framewise_mistakes",
+    "worker_mistakes",
 ]
 
 PREFIX = "data."
@@ -95,6 +96,26 @@ def framewise_mistakes(spec: StudySpec, arm: ArmSpec, train: dict[str, Any]) -> 
             "a stretch of a recording is seen as it is: its classes can be weighed, not drawn",
             f"arm {arm.name}: class_balance {balance}",
             "class_balance: weights or effective_number",
+        )
+    workers = spec.workers_of(arm.name)
+    if workers > 1:
+        yield UserError(
+            "a model that answers at every step of recordings is trained by one process",
+            f"arm {arm.name}: workers {workers}",
+            f"workers: 1 of the arm {arm.name}",
+        )
+
+
+def worker_mistakes(spec: StudySpec, arm: ArmSpec, train: dict[str, Any]) -> Iterator[UserError]:
+    """Yield why batches of the settings ``train`` can't be divided over the workers of the arm."""
+    batch_size, accumulate = train["batch_size"], train["accumulate"]
+    workers = spec.workers_of(arm.name)
+    least = 2 * workers * accumulate
+    if workers > 1 and batch_size < least:
+        yield UserError(
+            "each worker gets two clips or more of every accumulated part of a batch",
+            f"arm {arm.name}: batch_size {batch_size}, accumulate {accumulate}, workers {workers}",
+            f"batch_size: {least} or more, or fewer workers",
         )
 
 

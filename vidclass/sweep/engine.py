@@ -14,6 +14,7 @@ from typing import Any
 from vidclass.sweep.exposure import record_exposure
 from vidclass.sweep.ledger import Ledger
 from vidclass.sweep.load import trial_config
+from vidclass.sweep.placement import half_batch
 from vidclass.sweep.points import next_point, sampler_name
 from vidclass.sweep.policy import (
     Decision,
@@ -242,7 +243,7 @@ class Engine:
         trial = self.state.trials[decision.trial]
         config = trial.config
         if decision.halve_batch:
-            train = _half_batch(config["train"], self.spec.workers_of(trial.arm))
+            train = half_batch(config["train"], self.spec.workers_of(trial.arm))
             config = {**config, "train": train}
         self.append(
             "trial_proposed",
@@ -372,17 +373,6 @@ class Engine:
     def close(self) -> None:
         """Sync and close the ledger."""
         self.ledger.close()
-
-
-def _half_batch(train: dict[str, Any], workers: int = 1) -> dict[str, Any]:
-    """Return the settings with half as many clips in memory at once, in each worker.
-
-    The optimizer's step keeps its clips, cut into twice the parts, where that divides.
-    """
-    accumulate, batch_size = train["accumulate"] * 2, train["batch_size"]
-    if batch_size % accumulate == 0 and batch_size >= 2 * accumulate * workers:
-        return {**train, "accumulate": accumulate}
-    return {**train, "batch_size": max(2 * workers, batch_size // 2), "accumulate": 1}
 
 
 def job_data(state: State, config: dict[str, Any]) -> dict[str, Any]:

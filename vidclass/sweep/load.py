@@ -25,6 +25,7 @@ from vidclass.sweep.arm_data import (
     arm_data_fields,
     data_of_arm,
     framewise_mistakes,
+    worker_mistakes,
 )
 from vidclass.sweep.hashing import SHAPES_NO_RESULT, results_hash
 from vidclass.sweep.mistakes import line_numbers, line_of, told
@@ -227,6 +228,8 @@ def trial_config(spec: StudySpec, arm: ArmSpec, params: dict[str, Any]) -> dict[
             mistakes += told(error, {}, f"arm {arm.name}")
     if entry.framewise:
         mistakes += framewise_mistakes(spec, arm, train)
+    elif "train" in config:
+        mistakes += worker_mistakes(spec, arm, config["train"])
     if train.get("pretrain_epochs") and not entry.pretrains:
         able = ", ".join(name for name in list_models() if model_entry(name).pretrains)
         mistakes.append(
@@ -321,21 +324,12 @@ def _arm_checks(
         yield from mistakes
         return
     for corner in corners(arm):
-        where = line_of(lines, at, source)
         try:
-            train = trial_config(spec, arm, corner)["train"]
+            trial_config(spec, arm, corner)
         except UserErrors as errors:
+            where = line_of(lines, at, source)
             for found in errors.errors:
                 yield UserError(found.rule, f"{found.received} ({where})", found.remedy)
-            return
-        workers = spec.workers_of(arm.name)
-        if workers > 1 and train["batch_size"] < 2 * workers * train["accumulate"]:
-            yield UserError(
-                "each worker gets two clips or more of every accumulated part of a batch",
-                f"arm {arm.name}: batch_size {train['batch_size']}, accumulate "
-                f"{train['accumulate']}, workers {workers} ({where})",
-                f"batch_size: {2 * workers * train['accumulate']} or more, or fewer workers",
-            )
             return
 
 

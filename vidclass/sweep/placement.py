@@ -111,3 +111,14 @@ def needs_stream(spec: StudySpec, home: Path, data: dict[str, Any], nodes: list[
         return False
     stored = int(num_bytes(store_of(data, home).index).sum())
     return stored > min(node.get("memory", float("inf")) for node in nodes)
+
+
+def half_batch(train: dict[str, Any], workers: int = 1) -> dict[str, Any]:
+    """Return the settings with half as many clips in memory at once, in each worker.
+
+    The optimizer's step keeps its clips, cut into twice the parts, where that divides.
+    """
+    accumulate, batch_size = train["accumulate"] * 2, train["batch_size"]
+    if batch_size % accumulate == 0 and batch_size >= 2 * accumulate * workers:
+        return {**train, "accumulate": accumulate}
+    return {**train, "batch_size": max(2 * workers, batch_size // 2), "accumulate": 1}

@@ -24,10 +24,10 @@ from vidclass.data.motion import Input
 from vidclass.data.sample_table import Labelling, Windows
 from vidclass.data.transforms import Augment
 from vidclass.models.backbones_library import Pooling
+from vidclass.sweep.profiles import PROFILES, Profile
 from vidclass.training.scoring import METRICS_OF_TASK, Metric
 
 __all__ = [
-    "PROFILES",
     "ArmSpec",
     "BudgetSpec",
     "DataSpec",
@@ -35,7 +35,6 @@ __all__ = [
     "FloorsSpec",
     "HalvingSpec",
     "PrimarySpec",
-    "Profile",
     "RangeSpec",
     "SearchSpec",
     "SplitSpec",
@@ -294,27 +293,6 @@ class PrimarySpec(_Spec):
     """Clips are averaged to videos before scoring."""
     unit: Literal["group"] = "group"
     """Unit of independence of intervals and tests."""
-
-
-class Profile(_Spec):
-    """How much a study spends on certainty (architecture: profiles of a study)."""
-
-    trials: int
-    """Trials an arm and fold."""
-    rerun_top: int
-    """Best trials run again."""
-    rerun_seeds: int
-    """Seeds of those, the search run counted."""
-    final_seeds: int
-    """Fresh seeds of a final."""
-    time_seeds: int
-    """Seeds of the value of time."""
-
-
-PROFILES: dict[str, Profile] = {
-    "laptop": Profile(trials=6, rerun_top=2, rerun_seeds=2, final_seeds=2, time_seeds=2),
-    "full": Profile(trials=40, rerun_top=5, rerun_seeds=3, final_seeds=5, time_seeds=5),
-}
 
 
 class StudySpec(_Spec):

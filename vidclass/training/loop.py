@@ -101,6 +101,7 @@ class Trainer:
         workers: Workers = ALONE,
         stream: Stream | None = None,
     ) -> None:
+        assert workers.size == 1 or not data.framewise, "stretches are not divided over workers"
         self.model = model
         self._workers = workers
         self._stream = stream
@@ -290,9 +291,8 @@ class Trainer:
         ):
             with autocast(self._precision, self.device):
                 logits_BK = self._forward(x_part)
-            real = slice(max(0, left))
-            if not self._data.framewise:
-                logits_BK, y_part = logits_BK[real], y_part[real]
+            if left < len(y_part):  # what follows is padding
+                logits_BK, y_part = logits_BK[:left], y_part[:left]
             loss = self._loss.summed(logits_BK, y_part) / total_weight
             loss.backward()  # type: ignore[no-untyped-call]
             losses.append(loss.detach())
