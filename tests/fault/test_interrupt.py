@@ -74,6 +74,24 @@ def test_ctrl_c_in_every_phase_then_the_same_command_ends_well(
     assert (home.folder / "report" / "report.html").is_file()
 
 
+def test_ctrl_c_ends_all_workers_of_a_trial_and_the_same_command_goes_on(
+    new_home: Callable[..., Home], made_data: Path
+) -> None:
+    home = new_home(made_data, ("datasets",))
+    command = (*LONG, "--set", "workers=2")
+    driver = home.start(*command)
+    home.wait("the search runs", lambda: in_mid_search(home), driver)
+    began = time.monotonic()
+    os.killpg(driver.pid, signal.SIGINT)
+    ended_by(home, driver, began)
+
+    done = home.run(*command)
+    assert done.returncode == 0, done.stdout + done.stderr
+    state = home.state()
+    assert state.end_reason == "complete"
+    assert {trial.status for trial in state.trials.values()} == {"completed"}
+
+
 def test_a_running_study_is_looked_at_guarded_and_stopped_from_another_terminal(
     new_home: Callable[..., Home], made_data: Path
 ) -> None:

@@ -123,6 +123,7 @@ def test_context_helps_where_a_frame_says_little(home: Path, tmp_path: Path) -> 
     [
         ("  windows: {length_frames: 4, stride_frames: 2, label_from: centre}\n", "", "windows"),
         ("dropout: 0.0", "dropout: 0.0, class_balance: oversample", "weights"),
+        ("study: recordings", "study: recordings\nworkers: 2", "trained by one process"),
     ],
 )
 def test_studies_that_do_not_fit_are_refused(before: str, after: str, said: str) -> None:

@@ -9,9 +9,14 @@ import torch
 from ray import tune
 
 from tests.sweep.worker_study import carried_out, curves, study
+from vidclass.errors import UserErrors
+from vidclass.home import store_folder
 from vidclass.plugins import load_plugin
 from vidclass.sweep.engine import Engine
 from vidclass.sweep.ledger import read_events
+from vidclass.sweep.load import LoadedStudy, parse_study
+from vidclass.sweep.runner import run
+from vidclass.sweep.screen import Screen
 from vidclass.sweep.trial import run_trial
 from vidclass.sweep.workers import bundles
 from vidclass.training.checkpoints import CheckpointFolder
@@ -47,6 +52,17 @@ def test_a_study_of_two_workers_has_the_curves_of_one(one: Engine, two: Engine) 
     for final in two.state.finals.values():
         [same] = [f for f in one.state.finals.values() if f.trial == final.trial]
         assert final.metrics["log_loss"] == pytest.approx(same.metrics["log_loss"], rel=2e-3)
+
+
+def test_a_plan_that_cannot_fit_is_refused_before_anything_is_made(
+    tmp_path: Path, small_ray: None
+) -> None:
+    spec = parse_study("study: unfit\nworkers: 3\narms: [{name: a, model: single_frame}]")
+    loaded = LoadedStudy(spec, "unfit", "unfit.yaml", "", spec.data.source)
+    with pytest.raises(UserErrors, match="a slot for each of its workers"):
+        run(loaded, tmp_path, Screen())
+    assert not store_folder(tmp_path).exists()
+    assert not read_events(tmp_path / "studies" / "unfit" / "ledger.jsonl")
 
 
 PLUGIN = '''

@@ -108,3 +108,7 @@ def test_labels_belong_to_their_clips(clips):
     assert [batch.y.tolist() for batch in read] == [[0, 2], [2]]
     expected = data.read(np.array([5]), epoch=0, train=False)
     assert torch.equal(read[0].x_BTHWC[1:], expected)
+
+
+def test_a_worker_without_a_batch_reads_nothing_ahead(clips):
+    assert list(read_batches(clips(0, 9), [], epoch=0, train=False, ahead=True)) == []

@@ -16,7 +16,16 @@ from vidclass.training.workers import Workers
 
 # Sums of float32 in another order, grown over the steps of a training.
 SAME = {"rtol": 2e-3, "atol": 2e-4}
-EXACT_CASES = ("plain", "uneven", "all_options", "oversampled", "augmented", "rounds", "resumed")
+EXACT_CASES = (
+    "plain",
+    "uneven",
+    "all_options",
+    "oversampled",
+    "augmented",
+    "rounds",
+    "resumed",
+    "pretrained",
+)
 
 Runs = dict[str, dict[str, Any]]
 
@@ -67,6 +76,9 @@ def test_two_workers_have_the_curve_of_one(name: str, one: Runs, two: list[Runs]
         np.testing.assert_allclose(
             curve(two[0][name], figure), curve(one[name], figure), **SAME, err_msg=figure
         )
+    losses = [run[name]["pretrain_losses"] for run in (two[0], one)]
+    np.testing.assert_allclose(*losses, **SAME)
+    assert len(losses[0]) == CASES[name]["train"].get("pretrain_epochs", 0)
     assert curve(two[0][name], "frames_seen") == curve(one[name], "frames_seen")
     for key, weight in one[name]["weights"].items():
         torch.testing.assert_close(two[0][name]["weights"][key], weight, **SAME)

@@ -16,9 +16,11 @@ from tests.training.conftest import NUM_CLASSES, SIZE, FrameStack
 from vidclass.data.frame_store import FrameStore
 from vidclass.data.sampling import ClipDataset, FramePositions, Window
 from vidclass.data.transforms import Augment, BatchTransform
+from vidclass.models import create_model
 from vidclass.training.checkpoints import CheckpointFolder
 from vidclass.training.config import TrainConfig
 from vidclass.training.fit import fit
+from vidclass.training.pretrain import PretrainReport
 from vidclass.training.workers import ALONE, Workers
 
 NUM_TRAIN, NUM_VALID = 90, 30
@@ -46,6 +48,10 @@ CASES: dict[str, dict[str, Any]] = {
     "batch_norm": {"train": {**EXACT, "epochs": 4}, "norm": True},
     "dropout": {"train": EXACT, "dropout": 0.5},
     "resumed": {"train": EXACT, "stop_after": 2},
+    "pretrained": {
+        "train": {**EXACT, "epochs": 2, "batch_size": 14, "pretrain_epochs": 2},
+        "model": "frame_autoencoder",
+    },
     "diverging": {"train": {**EXACT, "lr": 10.0, "schedule": "constant", "optimizer": "sgd"}},
 }
 
@@ -78,19 +84,29 @@ def clips(store: Path, start: int, stop: int) -> WatchedClips:
     )
 
 
+def model_of(case: dict[str, Any]) -> torch.nn.Module:
+    """Return the untrained model of a case."""
+    if "model" in case:
+        return create_model(
+            case["model"], NUM_CLASSES, input_size=SIZE, window_frames=4, width=0.125
+        )
+    return FrameStack(norm=case.get("norm", False), dropout=case.get("dropout", 0.0))
+
+
 def train_case(name: str, store: Path, folder: Path, workers: Workers) -> dict[str, Any]:
     """Carry out a case; return its metrics by epoch, weights, and the clips that were read."""
     case = CASES[name]
     train = clips(store, 0, NUM_TRAIN)
     metrics: list[dict[str, float]] = []
+    pretrained: list[PretrainReport] = []
     stop_after = case.get("stop_after", 0)
 
     def report(told: Any) -> bool:
         metrics.append(told.metrics)
         return told.epoch == stop_after
 
-    def run(resume_from: str | None) -> tuple[FrameStack, Any]:
-        model = FrameStack(norm=case.get("norm", False), dropout=case.get("dropout", 0.0))
+    def run(resume_from: str | None) -> tuple[torch.nn.Module, Any]:
+        model = model_of(case)
         result = fit(
             model,
             train,
@@ -105,6 +121,7 @@ def train_case(name: str, store: Path, folder: Path, workers: Workers) -> dict[s
             report=report,
             checkpoints=CheckpointFolder(folder / name),
             resume_from=resume_from,
+            report_pretraining=pretrained.append,
             workers=workers,
         )
         return model, result
@@ -114,6 +131,7 @@ def train_case(name: str, store: Path, folder: Path, workers: Workers) -> dict[s
         model, result = run(f"{stop_after}.0")
     return {
         "metrics": metrics,
+        "pretrain_losses": [told.loss for told in pretrained],
         "status": result.status,
         "reason": result.reason,
         "best_epoch": result.best_epoch,

@@ -148,8 +148,7 @@ def read_batches(
         return
     with ThreadPoolExecutor(1) as pool:
         coming = [pool.submit(read, clips_B) for clips_B in batches[:1]]
-        for clips_B in [*batches[1:], None]:
+        for number in range(len(batches)):  # none, where there are fewer than workers
             batch = coming.pop().result()
-            if clips_B is not None:
-                coming.append(pool.submit(read, clips_B))
+            coming += [pool.submit(read, clips_B) for clips_B in batches[number + 1 : number + 2]]
             yield batch
