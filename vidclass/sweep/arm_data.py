@@ -107,11 +107,19 @@ def framewise_mistakes(spec: StudySpec, arm: ArmSpec, train: dict[str, Any]) -> 
 
 
 def worker_mistakes(spec: StudySpec, arm: ArmSpec, train: dict[str, Any]) -> Iterator[UserError]:
-    """Yield why batches of the settings ``train`` can't be divided over the workers of the arm."""
-    batch_size, accumulate = train["batch_size"], train["accumulate"]
+    """Yield why batches can't be divided over the workers of the arm.
+
+    Args:
+        spec: the study.
+        arm: one of its arms.
+        train: its training settings, resolved; empty where they are wrong themselves.
+    """
     workers = spec.workers_of(arm.name)
+    if workers == 1 or not train:
+        return
+    batch_size, accumulate = train["batch_size"], train["accumulate"]
     least = 2 * workers * accumulate
-    if workers > 1 and batch_size < least:
+    if batch_size < least:
         yield UserError(
             "each worker gets two clips or more of every accumulated part of a batch",
             f"arm {arm.name}: batch_size {batch_size}, accumulate {accumulate}, workers {workers}",

@@ -228,8 +228,7 @@ def trial_config(spec: StudySpec, arm: ArmSpec, params: dict[str, Any]) -> dict[
             mistakes += told(error, {}, f"arm {arm.name}")
     if entry.framewise:
         mistakes += framewise_mistakes(spec, arm, train)
-    elif "train" in config:
-        mistakes += worker_mistakes(spec, arm, config["train"])
+    mistakes += worker_mistakes(spec, arm, config.get("train", {}))
     if train.get("pretrain_epochs") and not entry.pretrains:
         able = ", ".join(name for name in list_models() if model_entry(name).pretrains)
         mistakes.append(

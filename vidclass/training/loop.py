@@ -221,8 +221,8 @@ class Trainer:
         answers = workers.gathered(of_epoch)
         size_S = np.sum([sizes for _, _, sizes in answers], axis=0)
         return EpochResult(
-            labels=torch.cat([label for label, _ in answers]).numpy(),
-            said=torch.cat([answer for _, answer in answers]).numpy(),
+            labels=torch.cat([label for label, _, _ in answers]).numpy(),
+            said=torch.cat([answer for _, answer, _ in answers]).numpy(),
             loss=float(np.average(torch.stack(losses).cpu().numpy(), weights=size_S)),
             seconds_data=seconds_data,
             seconds_step=seconds - seconds_data,
