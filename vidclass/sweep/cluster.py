@@ -38,6 +38,8 @@ _TRIAL_SETTINGS = {
 }
 
 SLOW_START = "timed out during startup"
+STARTS = 3
+"""Attempts at starting Ray, which gives each of its processes 30 s, and has no setting for more."""
 
 
 @contextmanager
@@ -75,22 +77,27 @@ def cluster() -> Iterator[None]:
 
 
 def _start(**settings: Any) -> None:
-    """Start or join Ray.
+    """Start or join Ray; once more where the machine was too busy for Ray's own patience.
 
     Raises:
-        UserError: when the machine is too busy for Ray's own patience.
+        UserError: when it stays too busy.
     """
-    try:
-        ray.init(**settings)
-    except Exception as error:  # Ray has no type of its own for this
-        if SLOW_START not in str(error):
-            raise
-        raise UserError(
-            "Ray starts within 30 s",
-            f"it took longer, at a load average of {os.getloadavg()[0]:.0f} on "
-            f"{os.cpu_count()} cores",
-            "run the same again once this machine has less to do; nothing is lost",
-        ) from error
+    for left in reversed(range(STARTS)):
+        try:
+            ray.init(**settings)
+        except Exception as error:  # Ray has no type of its own for this
+            if SLOW_START not in str(error):
+                raise
+            ray.shutdown()
+            if not left:
+                raise UserError(
+                    "Ray starts within 30 s",
+                    f"it took longer, {STARTS} times, at a load average of "
+                    f"{os.getloadavg()[0]:.0f} on {os.cpu_count()} cores",
+                    "run the same again once this machine has less to do; nothing is lost",
+                ) from error
+        else:
+            return
 
 
 def _depot() -> dict[str, str]:
