@@ -128,6 +128,7 @@ def test_the_study_ends_with_a_report_that_shows_the_arms_that_failed(home: Home
     report = (home.folder / "report" / "report.md").read_text()
     for arm in ("healthy", "broken", "wild"):
         assert arm in report
+    assert "--plugin failing.py" in report, "the command that runs it again"
     assert "Traceback" not in home.said()
     assert "(raylet)" not in home.said(), "Ray's own words on a dead process"
 

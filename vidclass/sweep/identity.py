@@ -2,6 +2,8 @@
 
 import os
 import platform
+import shlex
+from collections.abc import Sequence
 from typing import Any
 
 import psutil
@@ -52,7 +54,7 @@ def session_facts(engine: Engine, loaded: LoadedStudy, slots: int) -> None:
         "hardware": hardware(),
         "slots": slots,
         "profile": loaded.spec.profile,
-        "command": loaded.command,
+        "command": " ".join([loaded.command, *_plugin_words(engine.plugins)]),
     }
     if engine.state.started:
         engine.append("study_resumed", **facts)
@@ -61,6 +63,10 @@ def session_facts(engine: Engine, loaded: LoadedStudy, slots: int) -> None:
     with write_aside(engine.folder / "spec.yaml") as aside:
         aside.write_text(yaml.safe_dump(spec, sort_keys=False), encoding="utf-8")
     engine.append("study_started", spec=spec, spec_hash=results_hash(loaded.spec), **facts)
+
+
+def _plugin_words(plugins: Sequence[str]) -> list[str]:
+    return [word for plugin in plugins for word in ("--plugin", shlex.quote(plugin))]
 
 
 def hardware() -> dict[str, Any]:
