@@ -12,10 +12,11 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ray.exceptions import AuthenticationError
 from ray.job_submission import JobDetails, JobStatus, JobSubmissionClient
@@ -31,6 +32,8 @@ OPENING_S = 90.0
 STOP_S = 60
 """How long a stopped study has to end its trials and write what it knows, before it is killed."""
 POLL_S = 0.5
+NOT_YET = "try again later"
+"""Ray's words while no agent of the head has told that it is there."""
 TOKEN = Path("~/.ray/auth_token")
 
 
@@ -72,15 +75,15 @@ class Cluster:
         for name in ("dashboard_sdk", "job.sdk"):
             logging.getLogger(f"ray.dashboard.modules.{name}").setLevel(logging.WARNING)
         try:
-            self._client = JobSubmissionClient(url)
-            self._client.list_jobs()
+            self._client: JobSubmissionClient = _asked(JobSubmissionClient, url)
+            _asked(self._client.list_jobs)
         except AuthenticationError as error:
             raise UserError(
                 "the cluster's token lies on this machine",
                 f"{url} refused the one it was shown, or was shown none",
                 f"copy the head's {TOKEN} here, readable for you alone (chmod 600)",
             ) from error
-        except (ConnectionError, RuntimeError, OSError) as error:
+        except OSError as error:
             raise UserError(
                 "a cluster with Ray's job server answers at the address",
                 f"{url}: {str(error).splitlines()[0]}",
@@ -89,7 +92,9 @@ class Cluster:
 
     def jobs(self) -> list[Job]:
         """Return the submitted studies, newest first; other jobs of the cluster are left out."""
-        details = [job for job in self._client.list_jobs() if (job.metadata or {}).get("study")]
+        details = [
+            job for job in _asked(self._client.list_jobs) if (job.metadata or {}).get("study")
+        ]
         return [_job(job) for job in sorted(details, key=lambda d: -(d.start_time or 0))]
 
     def newest(self, study: str) -> Job:
@@ -126,7 +131,8 @@ class Cluster:
             settings["VIDCLASS_NOTIFY"] = notify
         with tempfile.TemporaryDirectory() as folder:
             wheel = build_wheel(submission, Path(folder))
-            sent = self._client.submit_job(
+            sent = _asked(
+                self._client.submit_job,
                 entrypoint=f"exec python -m vidclass.sweep.submitted {shlex.join(words)}",
                 submission_id=_job_name(submission.name),
                 runtime_env={"py_modules": [str(wheel)], "env_vars": settings},
@@ -136,11 +142,11 @@ class Cluster:
 
     def look(self, job: str) -> Job:
         """Return how a job is."""
-        return _job(self._client.get_job_info(job))
+        return _job(_asked(self._client.get_job_info, job))
 
     def log(self, job: str) -> str:
         """Return what the driver has printed so far."""
-        return str(self._client.get_job_logs(job))
+        return str(_asked(self._client.get_job_logs, job))
 
     def follow(self, job: str) -> Job:
         """Print what the driver prints until it ends; return how it ended."""
@@ -149,7 +155,7 @@ class Cluster:
 
     def stop(self, job: str) -> Job:
         """Stop a study as Ctrl-C would; return how it ended."""
-        self._client.stop_job(job)
+        _asked(self._client.stop_job, job)
         return self._wait(job, patience_s=STOP_S + OPENING_S)
 
     async def _print(self, job: str) -> None:
@@ -163,6 +169,26 @@ class Cluster:
                 break
             time.sleep(POLL_S)
         return now
+
+
+def _asked(call: Callable[..., Any], *words: str, **fields: Any) -> Any:
+    """Return what the job server answers; a head that has just started is given some time.
+
+    Raises:
+        UserError: when it refuses.
+    """
+    give_up = time.monotonic() + OPENING_S
+    while True:
+        try:
+            return call(*words, **fields)
+        except RuntimeError as error:
+            if NOT_YET not in str(error) or time.monotonic() > give_up:
+                raise UserError(
+                    "the cluster's job server does what it is asked",
+                    str(error).strip().splitlines()[-1][-300:],
+                    "look at its pages: `ray dashboard FILE`",
+                ) from error
+            time.sleep(POLL_S)
 
 
 @contextmanager
