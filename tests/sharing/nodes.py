@@ -25,6 +25,8 @@ def main(folder: str, head_cpus: str, port: str) -> None:
     }
     if port != "0":
         arguments["dashboard_port"] = int(port)
+        # the usual one may be taken by another Ray of this machine, and jobs need the head's agent
+        arguments["dashboard_agent_listen_port"] = 0
     cluster = Cluster(initialize_head=True, head_node_args=arguments)
     ray.init(address=cluster.address, logging_level=40, log_to_driver=False)
     print("> address", cluster.address, flush=True)

@@ -74,23 +74,29 @@ def test_a_stopped_study_is_continued_by_submitting_it_again(
     made_data: Path,
     new_cluster: Callable[..., Nodes],
     tmp_path: Path,
+    repository: Path,
 ) -> None:
+    text = (repository / "sweeps" / "smoke.yaml").read_text()
+    assert "epochs: 2" in text
+    # long enough to be asked about twice before it is stopped
+    study = str(tmp_path / "long.yaml")
+    Path(study).write_text(text.replace("study: smoke", "study: long").replace("s: 2}", "s: 12}"))
     home = new_home(made_data, ("datasets",))
     there = ["--address", new_cluster(home, head_cpus=2, jobs=True).url]
-    assert run(tmp_path, "submit", "smoke", *there).returncode == 0
-    home.wait("an epoch", lambda: any(t.epochs for t in home.state("smoke").trials.values()))
-    again = run(tmp_path, "submit", "smoke", *there)
+    assert run(tmp_path, "submit", study, *there).returncode == 0
+    home.wait("an epoch", lambda: any(t.epochs for t in home.state("long").trials.values()))
+    again = run(tmp_path, "submit", study, *there)
     assert again.returncode == 2
     assert "one driver at a time" in again.stderr
-    assert run(tmp_path, "status", "smoke", *there).returncode == 4
+    assert run(tmp_path, "status", "long", *there).returncode == 4
 
-    stopped = run(tmp_path, "stop", "smoke", *there)
+    stopped = run(tmp_path, "stop", "long", *there)
     assert stopped.returncode == 0, stopped.stdout + stopped.stderr
-    assert run(tmp_path, "status", "smoke", *there).returncode == 130
-    assert home.events("smoke", event="interrupted")
+    assert run(tmp_path, "status", "long", *there).returncode == 130
+    assert home.events("long", event="interrupted")
 
-    before = set(home.state("smoke").trials)
-    ended = run(tmp_path, "submit", "smoke", *there, "--follow")
+    before = set(home.state("long").trials)
+    ended = run(tmp_path, "submit", study, *there, "--follow")
     assert ended.returncode == 0, ended.stdout + ended.stderr
-    assert home.state("smoke").end_reason == "complete"
-    assert before <= set(home.state("smoke").trials)
+    assert home.state("long").end_reason == "complete"
+    assert before <= set(home.state("long").trials)

@@ -7,15 +7,12 @@ does what is missing.
 import logging
 import os
 import shutil
-import signal
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from ray import tune
@@ -25,6 +22,7 @@ from vidclass.errors import UserError
 from vidclass.sweep.cluster import capacity, cluster, scratch_folder, slots_of
 from vidclass.sweep.engine import Engine
 from vidclass.sweep.identity import check_identity, session_facts
+from vidclass.sweep.interruption import interruptible
 from vidclass.sweep.leases import decoding, leased
 from vidclass.sweep.load import LoadedStudy
 from vidclass.sweep.lock import driver_lock
@@ -76,7 +74,7 @@ def run(
         UserError: for every mistake that the user can mend; nothing computed is lost by it.
     """
     folder = home / "studies" / loaded.name
-    with _interruptible(), disk_errors_for_users("the study's files", folder):
+    with interruptible(), disk_errors_for_users("the study's files", folder):
         if not (folder / "ledger.jsonl").exists():
             check_source(loaded.videos, loaded.spec.data, home)
             check_weights(loaded.spec)
@@ -223,26 +221,3 @@ def _quiet() -> Iterator[None]:
     finally:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
-
-
-@contextmanager
-def _interruptible() -> Iterator[None]:
-    """Turn the first Ctrl-C or SIGTERM into KeyboardInterrupt, the second into leaving at once."""
-    if threading.current_thread() is not threading.main_thread():
-        yield  # signals belong to the main thread; a notebook's kernel handles them itself
-        return
-    seen = 0
-
-    def handler(number: int, frame: FrameType | None) -> None:
-        nonlocal seen
-        seen += 1
-        if seen > 1:
-            os._exit(130)
-        raise KeyboardInterrupt
-
-    kept = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, old in kept.items():
-            signal.signal(number, old)

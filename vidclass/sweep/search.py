@@ -23,6 +23,7 @@ from ray.tune.search import Searcher
 from vidclass.disk import FULL_DISK_ERRORS, no_space
 from vidclass.errors import UserError
 from vidclass.sweep.engine import Engine
+from vidclass.sweep.interruption import raise_if_interrupted
 from vidclass.sweep.nodes import code_hash
 
 __all__ = ["EngineScheduler", "EngineSearcher", "node_lost", "registered"]
@@ -107,6 +108,7 @@ class EngineScheduler(FIFOScheduler):
 
     def choose_trial_to_run(self, tune_controller: Any) -> Any:
         """Choose as Tune does; give warm processes back that hold a slot which is not ours."""
+        raise_if_interrupted()  # this hook is called several times a second
         gate = _ENGINES[self.key].gate
         if gate is not None and gate.gives_back:
             statuses = {trial.status for trial in tune_controller.get_live_trials()}

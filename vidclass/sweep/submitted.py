@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from vidclass.cli import run_app
+from vidclass.home import home
 from vidclass.sweep.submit import CARRIED
 from vidclass.sweep.verbs import app
 
@@ -19,7 +20,8 @@ def main(arguments: list[str]) -> None:
         arguments: name of the file, then those of ``run``.
     """
     folder = Path(next(iter(importlib.import_module(CARRIED).__path__)))
-    run_app(app, ["run", str(folder / arguments[0]), *arguments[1:]])
+    reports = str(home() / "reports")  # the job's own working folder is no place to look for it
+    run_app(app, ["run", str(folder / arguments[0]), *arguments[1:], "--out", reports])
 
 
 if __name__ == "__main__":
