@@ -79,7 +79,9 @@ def new_cluster() -> Iterator[Callable[..., Nodes]]:
         with (folder / SAID).open("w") as said:
             process = subprocess.Popen(
                 [sys.executable, str(NODES), str(folder), str(head_cpus), str(port)],
-                env={**os.environ, "VIDCLASS_HOME": str(home.path)},
+                # RAY_TMPDIR: the address is noted there, where no other test's Ray looks for one
+                env={**os.environ, "VIDCLASS_HOME": str(home.path), "RAY_TMPDIR": str(folder)},
+                cwd=folder,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=said,
