@@ -9,7 +9,6 @@ that begins with ``>``, unlike those that Ray prints.
 import sys
 
 import ray
-from ray._private.utils import write_ray_address
 from ray.cluster_utils import Cluster
 
 
@@ -20,7 +19,8 @@ def pid_of(node: object) -> int:
 def main(folder: str, head_cpus: str, port: str) -> None:
     arguments = {
         "num_cpus": int(head_cpus),
-        "temp_dir": folder,
+        # where RAY_TMPDIR has Ray note the address, by which jobs find their cluster
+        "temp_dir": f"{folder}/ray",
         "object_store_memory": 150_000_000,
         "include_dashboard": port != "0",
     }
@@ -30,8 +30,6 @@ def main(folder: str, head_cpus: str, port: str) -> None:
         arguments["dashboard_agent_listen_port"] = 0
     cluster = Cluster(initialize_head=True, head_node_args=arguments)
     ray.init(address=cluster.address, logging_level=40, log_to_driver=False)
-    # what `ray start` does on a head: jobs find their cluster by it, and not another of this machine
-    write_ray_address(cluster.address, folder)
     print("> address", cluster.address, flush=True)
     nodes = {}
     for line in sys.stdin:
