@@ -8,9 +8,10 @@ import tempfile
 from pathlib import Path
 
 import pytest
+import ray
 
 import vidclass
-from vidclass.sweep.nodes import NodeFacts, code_hash, own_refusal, refusals
+from vidclass.sweep.nodes import NodeFacts, code_hash, node_answers, own_refusal, refusals
 
 GOOD = NodeFacts("10.0.0.1", "0.1.0", "abc", True)
 
@@ -54,6 +55,12 @@ def test_a_node_that_comes_later_asks_itself(tmp_path: Path) -> None:
     assert own_refusal(code_hash(), "/srv/home", tmp_path, "smoke") is None
     told = own_refusal("another", "/srv/home", tmp_path, "smoke")
     assert told is not None and "driver's vidclass" in told.rule
+
+
+def test_a_node_that_is_there_answers_and_another_does_not(small_ray: None) -> None:
+    own = ray.get_runtime_context().get_node_id()
+    assert node_answers(own, 60.0)
+    assert not node_answers("f" * len(own), 20.0)
 
 
 TWO_NODES = """

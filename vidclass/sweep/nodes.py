@@ -20,6 +20,7 @@ __all__ = [
     "NodeFacts",
     "check_nodes",
     "code_hash",
+    "node_answers",
     "node_resources",
     "own_refusal",
     "refusals",
@@ -105,6 +106,23 @@ def own_refusal(code: str, driver_home: str, home: Path, study: str) -> UserErro
     facts = NodeFacts(name, vidclass.__version__, code_hash(), sees)
     told = refusals([facts], vidclass.__version__, code, Path(driver_home))
     return told[0] if told else None
+
+
+def _nothing() -> None:
+    """Do what every node that is there can do."""
+
+
+def node_answers(node: str, patience_s: float) -> bool:
+    """Say whether the node of id ``node`` does work that it is given."""
+    there = NodeAffinitySchedulingStrategy(node, soft=False)
+    task = ray.remote(_nothing).options(num_cpus=0, max_retries=0, scheduling_strategy=there)
+    asked = task.remote()
+    done, _ = ray.wait([asked], timeout=patience_s)
+    try:
+        ray.get(done)
+    except ray.exceptions.RayError:
+        return False
+    return bool(done)
 
 
 def check_nodes(home: Path) -> None:

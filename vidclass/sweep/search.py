@@ -11,12 +11,10 @@ runner raises it when ``fit()`` returns.
 
 import json
 import os
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import ray
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
@@ -24,7 +22,7 @@ from vidclass.disk import FULL_DISK_ERRORS, no_space
 from vidclass.errors import UserError
 from vidclass.sweep.engine import Engine
 from vidclass.sweep.interruption import raise_if_interrupted
-from vidclass.sweep.nodes import code_hash
+from vidclass.sweep.nodes import code_hash, node_answers
 
 __all__ = ["EngineScheduler", "EngineSearcher", "node_lost", "registered"]
 
@@ -32,8 +30,7 @@ NODE_SIGNS = ("its node has died", "node was", "NodeDiedError", "node is dead")
 """What Ray writes of a process whose node died or was taken back ("the actor's node was ...")."""
 LOST_CONTACT = ("ActorUnavailableError", "Socket closed")
 """What it writes before it knows."""
-NODE_PATIENCE_S = 10.0
-NODE_POLL_S = 0.2
+NODE_PATIENCE_S = 60.0
 FULL_DISK = tuple(os.strerror(number) for number in FULL_DISK_ERRORS)
 
 _ENGINES: dict[str, Engine] = {}
@@ -187,11 +184,6 @@ def node_lost(error: str, node: str | None) -> bool:
         return True
     if not any(sign in error for sign in LOST_CONTACT):
         return False
-    # The process does not answer: it died, or its whole node did, which Ray knows a moment later.
-    give_up = time.monotonic() + NODE_PATIENCE_S
-    while node is not None and time.monotonic() < give_up:
-        nodes = ray.nodes()  # type: ignore[no-untyped-call]
-        if not any(one["NodeID"] == node and one["Alive"] for one in nodes):
-            return True
-        time.sleep(NODE_POLL_S)
-    return False
+    # The process does not answer: it died, or its whole node did. Ray may need most of a minute to
+    # know; a node that does work meanwhile is there.
+    return node is not None and not node_answers(node, NODE_PATIENCE_S)
