@@ -5,13 +5,14 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import pytest
 import ray
 
 import vidclass
-from vidclass.sweep.nodes import NodeFacts, code_hash, node_answers, own_refusal, refusals
+from vidclass.sweep.nodes import NodeFacts, NodeQuestion, code_hash, own_refusal, refusals
 
 GOOD = NodeFacts("10.0.0.1", "0.1.0", "abc", True)
 
@@ -59,8 +60,17 @@ def test_a_node_that_comes_later_asks_itself(tmp_path: Path) -> None:
 
 def test_a_node_that_is_there_answers_and_another_does_not(small_ray: None) -> None:
     own = ray.get_runtime_context().get_node_id()
-    assert node_answers(own, 60.0)
-    assert not node_answers("f" * len(own), 20.0)
+    asked = {node: NodeQuestion(node, 60.0) for node in (own, "f" * len(own))}
+    told = dict.fromkeys(asked)
+    give_up = time.monotonic() + 90
+    while None in told.values() and time.monotonic() < give_up:
+        told = {node: question.answer() for node, question in asked.items()}
+        time.sleep(0.1)
+    assert told == {own: True, "f" * len(own): False}
+
+
+def test_a_node_that_is_silent_for_too_long_does_not_answer(small_ray: None) -> None:
+    assert NodeQuestion(ray.get_runtime_context().get_node_id(), 0.0).answer() is False
 
 
 TWO_NODES = """

@@ -5,6 +5,7 @@ Both are probed on the nodes, never guessed from an address or a path.
 
 import hashlib
 import secrets
+import time
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -18,9 +19,9 @@ from vidclass.errors import UserError
 
 __all__ = [
     "NodeFacts",
+    "NodeQuestion",
     "check_nodes",
     "code_hash",
-    "node_answers",
     "node_resources",
     "own_refusal",
     "refusals",
@@ -112,17 +113,30 @@ def _nothing() -> None:
     """Do what every node that is there can do."""
 
 
-def node_answers(node: str, patience_s: float) -> bool:
-    """Say whether the node of id ``node`` does work that it is given."""
-    there = NodeAffinitySchedulingStrategy(node, soft=False)
-    task = ray.remote(_nothing).options(num_cpus=0, max_retries=0, scheduling_strategy=there)
-    asked = task.remote()
-    done, _ = ray.wait([asked], timeout=patience_s)
-    try:
-        ray.get(done)
-    except ray.exceptions.RayError:
-        return False
-    return bool(done)
+class NodeQuestion:
+    """Whether a node does work that it is given: asked now, and answered while others go on.
+
+    Args:
+        node: its id.
+        patience_s: how long it has for an answer.
+    """
+
+    def __init__(self, node: str, patience_s: float) -> None:
+        there = NodeAffinitySchedulingStrategy(node, soft=False)
+        task = ray.remote(_nothing).options(num_cpus=0, max_retries=0, scheduling_strategy=there)
+        self._asked = task.remote()
+        self._give_up = time.monotonic() + patience_s
+
+    def answer(self) -> bool | None:
+        """Return whether it does, None while that is open."""
+        done, _ = ray.wait([self._asked], timeout=0)
+        try:
+            ray.get(done)
+        except ray.exceptions.RayError:
+            return False
+        if done:
+            return True
+        return None if time.monotonic() < self._give_up else False
 
 
 def check_nodes(home: Path) -> None:

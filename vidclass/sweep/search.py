@@ -13,6 +13,7 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
@@ -22,7 +23,7 @@ from vidclass.disk import FULL_DISK_ERRORS, no_space
 from vidclass.errors import UserError
 from vidclass.sweep.engine import Engine
 from vidclass.sweep.interruption import raise_if_interrupted
-from vidclass.sweep.nodes import code_hash, node_answers
+from vidclass.sweep.nodes import NodeQuestion, code_hash
 
 __all__ = ["EngineScheduler", "EngineSearcher", "node_lost", "registered"]
 
@@ -31,19 +32,32 @@ NODE_SIGNS = ("its node has died", "node was", "NodeDiedError", "node is dead")
 LOST_CONTACT = ("ActorUnavailableError", "Socket closed")
 """What it writes before it knows."""
 NODE_PATIENCE_S = 60.0
+"""How long a node may take to do a first piece of work, before it counts as lost."""
 FULL_DISK = tuple(os.strerror(number) for number in FULL_DISK_ERRORS)
 
+
+@dataclass(frozen=True)
+class _Doubt:
+    """A failed attempt of which it is not known yet whether its node went away."""
+
+    trial: str
+    attempt: int
+    reason: str
+    node: NodeQuestion
+
+
 _ENGINES: dict[str, Engine] = {}
+_DOUBTS: dict[str, list[_Doubt]] = {}
 
 
 @contextmanager
 def registered(engine: Engine) -> Iterator[str]:
     """Make ``engine`` known to the adapters under the yielded key."""
-    _ENGINES[engine.name] = engine
+    _ENGINES[engine.name], _DOUBTS[engine.name] = engine, []
     try:
         yield engine.name
     finally:
-        del _ENGINES[engine.name]
+        del _ENGINES[engine.name], _DOUBTS[engine.name]
 
 
 @contextmanager
@@ -52,6 +66,20 @@ def _kept_errors(engine: Engine) -> Iterator[None]:
         yield
     except Exception as error:
         engine.error = engine.error or error
+
+
+def _settle_doubts(key: str) -> None:
+    """Tell the engine of each doubtful failure whose node has answered, or did not in time.
+
+    Until then the trial counts as running, so that the study does not end.
+    """
+    engine, doubts = _ENGINES[key], _DOUBTS[key]
+    for doubt in list(doubts):
+        answers = doubt.node.answer()
+        if answers is not None:
+            doubts.remove(doubt)
+            with _kept_errors(engine):
+                engine.on_failure(doubt.trial, doubt.attempt, doubt.reason, lost=not answers)
 
 
 class EngineSearcher(Searcher):
@@ -64,6 +92,8 @@ class EngineSearcher(Searcher):
 
     def suggest(self, trial_id: str) -> Any:
         """Return the next job, None when one must end first, FINISHED when nothing is left."""
+        raise_if_interrupted()  # Tune asks here once a second when nothing else happens
+        _settle_doubts(self.key)
         engine = _ENGINES[self.key]
         job = None
         with _kept_errors(engine):
@@ -104,8 +134,14 @@ class EngineScheduler(FIFOScheduler):
         self.key = key
 
     def choose_trial_to_run(self, tune_controller: Any) -> Any:
-        """Choose as Tune does; give warm processes back that hold a slot which is not ours."""
+        """Return the trial to start next; give back warm processes whose slot is not ours.
+
+        Tune gives an idle process to the trial that is returned here, and throws the process away
+        that starts for it. With the oldest waiting trial, as Tune would choose, a process on a node
+        that has just come would never be done with its start while short trials end elsewhere.
+        """
         raise_if_interrupted()  # this hook is called several times a second
+        _settle_doubts(self.key)
         gate = _ENGINES[self.key].gate
         if gate is not None and gate.gives_back:
             statuses = {trial.status for trial in tune_controller.get_live_trials()}
@@ -113,6 +149,14 @@ class EngineScheduler(FIFOScheduler):
                 # Tune keeps an idle process, and its CPU, for the next trial; there is no public
                 # way to end it. tests/sharing/test_two_studies.py holds this.
                 tune_controller._cleanup_cached_actors(force_all=True)
+        waiting = {
+            trial
+            for trial in tune_controller.get_live_trials()
+            if trial.status == "PENDING" and not _process_starts(tune_controller, trial)
+        }
+        for trial in tune_controller.get_trials() if waiting else ():
+            if trial in waiting:
+                return trial
         return super().choose_trial_to_run(tune_controller)
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
@@ -140,9 +184,15 @@ class EngineScheduler(FIFOScheduler):
         A full disk is nobody's fault: the trial counts as lost, and the study stops, since every
         further trial would meet it too.
         """
-        text = _error_text(trial)
+        text, node, job = _error_text(trial), _node_of(trial), trial.config["job"]
         full = any(sign in text for sign in FULL_DISK)
-        self._failed(trial, _reason(trial), lost=full or node_lost(text, _node_of(trial)))
+        lost = full or node_lost(text)
+        if lost is None and node is not None:
+            question = NodeQuestion(node, NODE_PATIENCE_S)
+            doubt = _Doubt(job["trial"], job["attempt"], _reason(trial), question)
+            _DOUBTS[self.key].append(doubt)
+        else:
+            self._failed(trial, _reason(trial), lost=bool(lost))
         engine = _ENGINES[self.key]
         if full and engine.error is None:
             engine.error = no_space("the study's files", engine.folder, _reason(trial))
@@ -173,17 +223,22 @@ def _node_of(trial: Any) -> str | None:
     return None if node is None else str(node)
 
 
-def node_lost(error: str, node: str | None) -> bool:
+def node_lost(error: str) -> bool | None:
     """Say whether a trial failed because its node went away, which is never its own fault.
 
     Args:
         error: Tune's text of the failure.
-        node: id of the node that it last reported from.
+
+    Returns:
+        None where the text does not tell: the process does not answer, because it died or its
+        whole node did. Ray may need most of a minute to know.
     """
     if any(sign in error for sign in NODE_SIGNS):
         return True
-    if not any(sign in error for sign in LOST_CONTACT):
-        return False
-    # The process does not answer: it died, or its whole node did. Ray may need most of a minute to
-    # know; a node that does work meanwhile is there.
-    return node is not None and not node_answers(node, NODE_PATIENCE_S)
+    return None if any(sign in error for sign in LOST_CONTACT) else False
+
+
+def _process_starts(tune_controller: Any, trial: Any) -> bool:
+    """Say whether a process is being started for a trial that waits; Tune has no public word."""
+    actor = tune_controller._trial_to_actor.get(trial)
+    return actor is not None and bool(tune_controller._actor_manager.is_actor_started(actor))
