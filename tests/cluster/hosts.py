@@ -75,6 +75,10 @@ class Hosts:
         """What all hosts see at /mnt/vidclass."""
         return self.state / "shared"
 
+    def on(self) -> set[str]:
+        """Return the names of the hosts that have power."""
+        return set(self._processes)
+
     def add(self, name: str, number: int) -> str:
         """Start a host and return its address."""
         address, own, laptop = f"{NETWORK}.{number}", self._namespace(name), "laptop"

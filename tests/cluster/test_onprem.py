@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,12 @@ from tests.cluster.lab import (
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1200)]
 
-STUDY = "python -m vidclass.sweep smoke --set budget.epochs=20 --set study="
+STUDY = "smoke --set budget.epochs=20 --set study="
+STARTS = {
+    "power": f"vidclass sweep submit {STUDY}power --cluster {ONPREM} --follow",
+    "cable": f"ray exec {ONPREM} 'python -m vidclass.sweep {STUDY}cable'",
+}
+"""How a study is started on the laptop, by what happens to it."""
 HEAD_ADDRESS = "10.88.0.10"
 SCAN = """
 import socket, sys
@@ -67,28 +73,60 @@ def test_other_machines_reach_only_the_ports_that_the_security_page_lists(
 
 
 @pytest.mark.smoke
-@pytest.mark.parametrize(
-    ("lost", "how"),
-    [("w1", "power"), ("w2", "cable")],
-)
-def test_trials_of_a_lost_host_go_on_elsewhere_from_their_newest_checkpoint(
-    hosts: Hosts, lost: str, how: str
-) -> None:
+def test_the_status_tells_nodes_services_and_studies(hosts: Hosts) -> None:
+    done = hosts.run("laptop", f"cd /srv/project && vidclass cluster status {ONPREM}")
+    lines = done.stdout.splitlines()
+    assert [line.split()[0] for line in lines[:3]] == ["head", "worker", "worker"]
+    assert "MLflow answers, dashboard answers" in done.stdout and "no study" in done.stdout
+
+
+def test_a_mistake_that_the_cluster_sees_is_told_through_the_tunnel(hosts: Hosts) -> None:
+    def sweep(words: str) -> tuple[int, str]:
+        line = f"cd /srv/project && vidclass sweep {words} --cluster {ONPREM}"
+        done = hosts.run("laptop", line, timeout_s=300, check=False)
+        return done.returncode, done.stdout + done.stderr
+
+    code, told = sweep("submit smoke --set study=lost --data /no/where --follow")
+    assert code == 2, told
+    assert "received: /no/where" in told
+    name = next(line.split()[1] for line in told.splitlines() if line.startswith("submitted"))
+    code, told = sweep("list")
+    assert code == 0, told
+    assert name in told
+    assert sweep(f"status {name}")[0] == 2
+    assert hosts.processes("laptop", "ray dashboard") == []
+
+
+def outlives(hosts: Hosts, how: str, lost: str, lose: Callable[[], None]) -> None:
+    """Start a study on both workers and hold that it ends well although ``lost`` is lost."""
     log = hosts.state / f"{how}.log"
-    line = f"cd /srv/project && ray exec {ONPREM} '{STUDY}{how}'"
-    driver = hosts.start("laptop", line, log)
+    driver = hosts.start("laptop", f"cd /srv/project && {STARTS[how]}", log)
     before = wait_for_trials_on(hosts, how, lost, driver, log)
-    hosts.power_off(lost) if how == "power" else hosts.unplug(WORKERS[lost])
+    lose()
     assert driver.wait(timeout=900) == 0, log.read_text()[-6000:]
     check_finished_elsewhere(hosts, how, lost, before)
     nodes = {e["node"] for e in ledger(hosts, how) if e["event"] == "trial_started"}
     assert nodes == set(WORKERS)  # and the head ran none
-    if how == "power":
-        hosts.boot_again(lost)
-        has_an_environment(hosts, lost)
-    else:
-        hosts.plug(WORKERS[lost])
+
+
+@pytest.mark.smoke
+def test_trials_of_a_host_without_power_go_on_elsewhere_from_their_checkpoints(
+    hosts: Hosts,
+) -> None:
+    outlives(hosts, "power", "w1", lambda: hosts.power_off("w1"))
+
+
+def test_a_machine_that_comes_back_with_an_empty_disk_is_brought_up_again(hosts: Hosts) -> None:
+    hosts.boot_again("w1")
+    has_an_environment(hosts, "w1")
     cluster_up(hosts)
+
+
+def test_trials_of_a_host_without_its_cable_go_on_elsewhere_from_their_checkpoints(
+    hosts: Hosts,
+) -> None:
+    outlives(hosts, "cable", "w2", lambda: hosts.unplug(WORKERS["w2"]))
+    hosts.plug(WORKERS["w2"])
 
 
 @pytest.mark.smoke
@@ -110,7 +148,7 @@ def test_mlflow_shows_the_runs_through_a_tunnel_alone(hosts: Hosts) -> None:
     wrong_name = "-o /dev/null -w %{http_code} -H 'Host: evil.example'"
     assert hosts.run("laptop", f"{ask}/experiments/search {wrong_name}").stdout == "403"
     end_of(tunnel, hosts)
-    refused = hosts.run("w1", f"curl -s http://{HEAD_ADDRESS}:5000/health", check=False)
+    refused = hosts.run("w2", f"curl -s http://{HEAD_ADDRESS}:5000/health", check=False)
     assert refused.returncode == 7  # nobody listens there
 
 
@@ -120,19 +158,11 @@ def end_of(tunnel: subprocess.Popen[bytes], hosts: Hosts) -> None:
 
 
 @pytest.mark.smoke
-def test_the_status_tells_nodes_services_and_studies(hosts: Hosts) -> None:
-    done = hosts.run("laptop", f"cd /srv/project && vidclass cluster status {ONPREM}")
-    lines = done.stdout.splitlines()
-    assert [line.split()[0] for line in lines[:3]] == ["head", "worker", "worker"]
-    assert "MLflow answers, dashboard answers" in done.stdout and "no study" in done.stdout
-
-
-@pytest.mark.smoke
 def test_the_token_is_in_no_log_no_ledger_and_no_database(hosts: Hosts) -> None:
     token = hosts.run("laptop", "cat ~/.ray/auth_token").stdout.strip()
     assert len(token) > 30
     # -f: the token is in no word of the search itself
-    for name in ("head", *WORKERS):
+    for name in hosts.on() - {"laptop"}:
         look = "grep -rlF -f ~/.ray/auth_token /tmp/ray/ /mnt/vidclass/home ~/vidclass-mlflow"
         assert hosts.run(name, f"{look} 2>/dev/null", check=False).stdout == ""
         words = "ps axww -o args | grep -cF -f ~/.ray/auth_token"
@@ -146,7 +176,7 @@ def test_down_leaves_no_process_on_any_host(hosts: Hosts) -> None:
     down = f"cd /srv/project && vidclass cluster down {ONPREM}"
     ended = hosts.run("laptop", down, timeout_s=300, check=False)
     assert ended.returncode == 0, ended.stdout + ended.stderr
-    for name in ("head", *WORKERS):
+    for name in hosts.on() - {"laptop"}:
         deadline = time.monotonic() + 20
         while (left := hosts.processes(name, "raylet|gcs_server|ray::|mlflow|vidclass")) and (
             time.monotonic() < deadline
