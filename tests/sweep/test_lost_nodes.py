@@ -58,7 +58,7 @@ def test_the_study_goes_on_while_a_silent_node_is_asked(
 ) -> None:
     node = ray.get_runtime_context().get_node_id()
     with registered(engine) as key:
-        trial = fails_silently(engine, node if there else "f" * len(node), tmp_path)
+        trial = fails_silently(engine, node if there else "1" * len(node), tmp_path)
         assert not engine.state.trials[trial].ended
         searcher, give_up = EngineSearcher(key), time.monotonic() + 90
         jobs = [searcher.suggest("1")]  # another trial, at once

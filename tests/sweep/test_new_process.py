@@ -3,15 +3,17 @@
 import json
 import os
 import time
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 import ray
 from ray import tune
+from ray.util import placement_group, remove_placement_group
 
 from tests.sweep.simulator import Simulation, study
-from vidclass.sweep.engine import Engine
 from vidclass.sweep.search import EngineScheduler, EngineSearcher, registered
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
@@ -21,42 +23,62 @@ TRIAL_S = 0.3
 MOST = 400
 """Trials after which a second process is not waited for any more."""
 
+_BESIDE: dict[str, Any] = {}
+"""What the adapters share with the test; Tune pickles them."""
 
-def test_a_process_that_starts_beside_short_trials_is_not_thrown_away(
-    tmp_path: Path, small_ray: None
-) -> None:
-    simulation = Simulation(study(budget__trials=MOST), tmp_path)
-    engine: Engine = simulation.open()
-    processes: list[int] = []
-    taken = ray.remote(num_cpus=1)(time.sleep).remote(10_000)  # the second slot
+
+class Searcher(EngineSearcher):
+    """Sends what a simulated trial says along with its job; ends once two processes are at work."""
+
+    def suggest(self, trial_id: str) -> Any:
+        engine = _BESIDE["engine"]
+        if len(_BESIDE["processes"]) == 2 or len(engine.state.trials) == MOST:
+            return EngineSearcher.FINISHED
+        told = super().suggest(trial_id)
+        if isinstance(told, dict):
+            told["messages"] = _BESIDE["simulation"].messages(told["job"], engine)
+        return told
+
+
+class Scheduler(EngineScheduler):
+    """Notes the processes, and gives the second slot free once the first is at work."""
+
+    def on_trial_result(self, controller: Any, trial: Any, result: dict[str, Any]) -> str:
+        _BESIDE["processes"].add(json.loads(result["payload"])["pid"])
+        if len(_BESIDE["engine"].state.trials) == 6:
+            _BESIDE["give_free"]()
+        return super().on_trial_result(controller, trial, result)
+
+
+def trainable() -> Callable[[dict[str, Any]], None]:
+    """Return a function that Tune pickles whole: its workers need not find this file."""
 
     def trial(config: dict[str, Any]) -> None:
         time.sleep(TRIAL_S)
         for message, payload in config["messages"]:
             told = json.dumps({**payload, "pid": os.getpid()})
-            job = config["job"]
-            common = {"trial": job["trial"], "attempt": job["attempt"]}
-            tune.report({**common, "message": message, "payload": told})
+            ids = {name: config["job"][name] for name in ("trial", "attempt")}
+            tune.report({**ids, "message": message, "payload": told})
 
-    class Searcher(EngineSearcher):
-        def suggest(self, trial_id: str) -> Any:
-            if len(set(processes)) == 2 or len(engine.state.trials) == MOST:
-                return EngineSearcher.FINISHED
-            told = super().suggest(trial_id)
-            if isinstance(told, dict):
-                told["messages"] = simulation.messages(told["job"], engine)
-            return told
+    return trial
 
-    class Scheduler(EngineScheduler):
-        def on_trial_result(self, controller: Any, trial: Any, result: dict[str, Any]) -> str:
-            processes.append(json.loads(result["payload"])["pid"])
-            if len(engine.state.trials) == 6:  # the first slot is at work, its process warm
-                ray.cancel(taken, force=True)
-            return super().on_trial_result(controller, trial, result)
 
-    with registered(engine) as key:
+def test_a_process_that_starts_beside_short_trials_is_not_thrown_away(
+    tmp_path: Path, small_ray: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    simulation = Simulation(study(budget__trials=MOST), tmp_path)
+    taken = placement_group([{"CPU": 1}])
+    ray.get(taken.ready())
+    with closing(simulation.open()) as engine, registered(engine) as key:
+        for name, value in {
+            "simulation": simulation,
+            "engine": engine,
+            "processes": set(),
+            "give_free": lambda: remove_placement_group(taken),
+        }.items():
+            monkeypatch.setitem(_BESIDE, name, value)
         tune.Tuner(
-            tune.with_resources(trial, {"CPU": 1}),
+            tune.with_resources(trainable(), {"CPU": 1}),
             tune_config=tune.TuneConfig(
                 search_alg=Searcher(key),
                 scheduler=Scheduler(key),
@@ -66,6 +88,5 @@ def test_a_process_that_starts_beside_short_trials_is_not_thrown_away(
             ),
             run_config=tune.RunConfig(storage_path=str(tmp_path / "tune"), verbose=0),
         ).fit()
-    engine.close()
-    assert engine.error is None
-    assert len(set(processes)) == 2, len(engine.state.trials)
+        assert engine.error is None
+        assert len(_BESIDE["processes"]) == 2, f"{len(engine.state.trials)} trials in one process"
