@@ -24,6 +24,8 @@ FILLED = {
     "ray start --address=$RAY_HEAD_IP:6379": "ray start --address=$RAY_HEAD_IP:6379 --num-cpus=1",
 }
 """What a user fills in, and one slot a host."""
+EARLY = 4
+"""A trial that has done no more epochs is still there when its host is lost seconds later."""
 
 
 def make_project(repository: Path, folder: Path) -> Path:
@@ -111,9 +113,9 @@ def epochs_on(hosts: Hosts, study: str, node: str) -> dict[str, int]:
 def wait_for_trials_on(
     hosts: Hosts, study: str, node: str, driver: subprocess.Popen[bytes], log: Path
 ) -> dict[str, int]:
-    """Wait until a trial is in the middle of its epochs on ``node``; return its newest epoch."""
+    """Wait until a trial has begun its epochs on ``node``; return the newest, a low one."""
     deadline = time.monotonic() + 600
-    while not (running := epochs_on(hosts, study, node)):
+    while not (running := epochs_on(hosts, study, node)) or min(running.values()) > EARLY:
         assert driver.poll() is None and time.monotonic() < deadline, log.read_text()[-3000:]
         time.sleep(0.5)
     return running

@@ -22,7 +22,7 @@ from tests.cluster.lab import (
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1200)]
 
-STUDY = "smoke --set budget.epochs=20 --set study="
+STUDY = "smoke --set budget.epochs=12 --set study="
 STARTS = {
     "power": f"vidclass sweep submit {STUDY}power --cluster {ONPREM} --follow",
     "cable": f"ray exec {ONPREM} 'python -m vidclass.sweep {STUDY}cable'",
@@ -95,6 +95,23 @@ def test_a_mistake_that_the_cluster_sees_is_told_through_the_tunnel(hosts: Hosts
     assert name in told
     assert sweep(f"status {name}")[0] == 2
     assert hosts.processes("laptop", "ray dashboard") == []
+
+
+def test_a_trial_of_two_workers_trains_on_two_hosts_at_once(hosts: Hosts) -> None:
+    log = hosts.state / "pair.log"
+    study = f"{STUDY}pair --set workers=2 --set budget.trials=1"
+    line = f"cd /srv/project && ray exec {ONPREM} 'python -m vidclass.sweep {study}'"
+    driver = hosts.start("laptop", line, log)
+    second: set[str] = set()
+    deadline = time.monotonic() + 600
+    while driver.poll() is None and time.monotonic() < deadline:
+        second |= {name for name in WORKERS if hosts.processes(name, "ray::_Worker.follow")}
+        time.sleep(0.5)
+    assert driver.poll() == 0, log.read_text()[-6000:]
+    events = ledger(hosts, "pair")
+    trained = {e["trial"] for e in events if e["event"] == "epoch"}
+    first = {e["node"] for e in events if e["event"] == "trial_started" and e["trial"] in trained}
+    assert len(first) == len(second) == 1 and first | second == set(WORKERS)
 
 
 def outlives(hosts: Hosts, how: str, lost: str, lose: Callable[[], None]) -> None:
