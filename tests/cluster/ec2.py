@@ -124,8 +124,9 @@ class FakeEC2:
 
     def close(self) -> None:
         """End the watcher and the server; the hosts end with theirs."""
-        self._watcher.kill()
-        self._server.kill()
+        for process in (self._watcher, self._server):
+            process.kill()
+            process.wait()
 
     def _follow(self) -> None:
         assert self._watcher.stdout is not None
