@@ -14,13 +14,13 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from vidclass.data import pipeline
 from vidclass.data.decode import decode
 from vidclass.data.frame_store import StoreOptions, store_key
 from vidclass.data.manifest import Dataset, new_manifest
 from vidclass.data.pipeline import prepare
 from vidclass.data.readers import read_dataset
 from vidclass.data.shards import Job, decode_job
+from vidclass.data.store_size import sources, store_bytes
 from vidclass.errors import UserError
 
 HALF = StoreOptions(short_side=16)
@@ -126,8 +126,8 @@ def test_the_estimate_is_near_the_truth(shared_data, home, tmp_path, options, to
     manifest = dataset.manifest[::12].reset_index(drop=True)
     manifest["size_bytes"] = [float(os.path.getsize(path)) for path in manifest["path"]]
     chosen = StoreOptions.model_validate({"short_side": 32, "fps": 5, **options})
-    rows = decode_job(Job(tmp_path, pipeline._sources(manifest), chosen))
-    estimate = pipeline._estimate_bytes(manifest, chosen)
+    rows = decode_job(Job(tmp_path, sources(manifest), chosen))
+    estimate = store_bytes(manifest, chosen)
     assert estimate == pytest.approx(rows["num_bytes"].sum(), rel=tolerance)
 
 

@@ -18,12 +18,9 @@ import numpy as np
 import pandas as pd
 from filelock import FileLock
 
-from vidclass.data.decode import DECODER_VERSION, decode, probe
-from vidclass.data.decoded import DecodeError
+from vidclass.data.decode import DECODER_VERSION
 from vidclass.data.depot import depot, use_depot
 from vidclass.data.fingerprint import with_content_hashes
-from vidclass.data.frame_changes import to_grey
-from vidclass.data.frame_choice import choose_frames, scaled_size
 from vidclass.data.frame_store import (
     INDEX_COLUMNS,
     LAYOUT_VERSION,
@@ -34,7 +31,6 @@ from vidclass.data.frame_store import (
     store_key,
     write_store,
 )
-from vidclass.data.jpeg import encode_frame
 from vidclass.data.manifest import (
     PROBE_COLUMNS,
     STATUS_OK,
@@ -53,15 +49,15 @@ from vidclass.data.shards import (
     finished_rows,
     remove_leftovers,
 )
+from vidclass.data.store_size import store_bytes
 from vidclass.data.suspects import collect_suspects
 from vidclass.disk import check_space, no_space
 from vidclass.errors import UserError
 from vidclass.home import store_folder
 
-__all__ = ["Prepared", "Progress", "prepare"]
+__all__ = ["ROOM", "Prepared", "Progress", "prepare"]
 
 JOBS_PER_CPU = 8  # so that the last jobs end together, and progress moves
-NUM_PROBED = 32  # files that the estimate of the store's size looks at
 ROOM = ("the frame store", "lower the store's short_side or fps, or use format: jpeg")
 
 
@@ -151,8 +147,8 @@ def _build(
     readable = manifest[manifest["status"] == STATUS_OK]
     missing = readable[~readable["video_id"].isin(rows["video_id"])]
     if len(missing):
-        store_bytes = _estimate_bytes(missing, options)
-        check_space(ROOM[0], folder, store_bytes, or_else=ROOM[1])
+        needed_bytes = store_bytes(missing, options)
+        check_space(ROOM[0], folder, needed_bytes, or_else=ROOM[1])
         with _ray_data() as ray:
             num_cpus = max(1, int(ray.cluster_resources().get("CPU", 1)))
             clock.lap("start")
@@ -161,7 +157,7 @@ def _build(
             while len(left):
                 try:
                     for table in _run(
-                        ray, _plan(left, store_bytes, num_cpus), folder, journal, options
+                        ray, _plan(left, needed_bytes, num_cpus), folder, journal, options
                     ):
                         full = table[table["status"] == NO_SPACE]
                         if len(full):
@@ -226,21 +222,13 @@ def _probed(manifest: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
     return result
 
 
-def _plan(missing: pd.DataFrame, store_bytes: float, num_cpus: int) -> list[pd.DataFrame]:
+def _plan(missing: pd.DataFrame, needed_bytes: float, num_cpus: int) -> list[pd.DataFrame]:
     """Cut the videos into jobs of about one shard, and enough jobs to keep all CPUs busy."""
     sizes = missing["size_bytes"].to_numpy("float64")
-    num_jobs = max(num_cpus * JOBS_PER_CPU, round(store_bytes / SHARD_BYTES))
+    num_jobs = max(num_cpus * JOBS_PER_CPU, round(needed_bytes / SHARD_BYTES))
     part = (np.cumsum(sizes) - sizes) * num_jobs // max(1.0, sizes.sum())
     columns = missing[["video_id", "path"]].join(segments(missing))
     return [rows.reset_index(drop=True) for _, rows in columns.groupby(part)]
-
-
-def _sources(videos: pd.DataFrame) -> list[Source]:
-    """Return what to decode for each row of a manifest."""
-    part = segments(videos)
-    part = part.astype(object).where(part.notna(), None)
-    rows = zip(videos["video_id"], videos["path"], part["start_s"], part["end_s"], strict=True)
-    return [Source(*row) for row in rows]
 
 
 def _run(
@@ -292,38 +280,6 @@ def _ray_data() -> Iterator[Any]:
     finally:
         context.enable_progress_bars = before[0]
         logger.setLevel(before[1])
-
-
-def _estimate_bytes(missing: pd.DataFrame, options: StoreOptions) -> float:
-    """Return about how many bytes the frames will take, from a few files.
-
-    Their headers tell the raw size; of what JPEG makes of it, their first frames.
-    """
-    sample = missing.sample(min(NUM_PROBED, len(missing)), random_state=0)
-    stored = compressed = 0.0
-    for row, source in zip(sample.itertuples(), _sources(sample), strict=True):
-        try:
-            found = probe(source.path)
-            times_s = np.arange(found.num_frames) / found.fps
-            numbers, _ = choose_frames(
-                times_s, found.fps, options.choice(source.start_s, source.end_s)
-            )
-            height, width = scaled_size(found.height, found.width, options.short_side)
-            raw = float(len(numbers) * height * width * options.num_channels)
-            stored += raw * _jpeg_share(source.path, options)
-        except DecodeError:
-            continue
-        compressed += float(row.size_bytes)  # type: ignore[arg-type]
-    return stored / compressed * float(missing["size_bytes"].sum()) if compressed else 0.0
-
-
-def _jpeg_share(path: str, options: StoreOptions) -> float:
-    """Return how many bytes are stored for each of a raw frame, of the file's first one."""
-    if options.format == "raw":
-        return 1.0
-    frames, _ = decode(path, short_side=options.short_side, end_s=0.0)
-    frame = to_grey(frames)[0] if options.greyscale else frames[0]
-    return len(encode_frame(frame, options.jpeg_quality)) / int(frame.size)
 
 
 class _Clock:
