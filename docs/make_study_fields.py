@@ -54,7 +54,8 @@ NOTES = {
     "train": "Any of these may also stand in the `fixed` or `search` of an arm. `budget.epochs` "
     "sets `epochs`.",
     "arms": "A list. `fixed` and `search` take options of the model (`vidclass models show "
-    "slow_fusion`), the fields of `train`, and those of `data.window`, `data.sampling`, "
+    "slow_fusion`), the fields of `train`, and those of `data.store` (searched by a list; see "
+    "[store.md](store.md#in-an-arm)), `data.window`, `data.sampling`, "
     "`data.crop` (but `test`), `data.augment`, `data.input_size` and `data.geometry` by their full "
     "names: `data.sampling.kind: segment`.",
     "A searched range": "A value under `search` is a list to choose from, or a range: "

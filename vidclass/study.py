@@ -165,7 +165,7 @@ class BestModel:
             classes=tuple(state.data["classes"]),
             model=trained_model(name, len(state.data["classes"]), options, weights),
             job=job,
-            store=state.spec["data"]["store"],
+            store=(state.spec["data"] | trial.config.get("data", {}))["store"],
             thresholds=checkpoints.load_thresholds(trial.best_checkpoint),
         )
 

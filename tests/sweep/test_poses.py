@@ -84,7 +84,7 @@ def make_store(folder: Path, films: Path) -> pd.DataFrame:
 
 def test_an_arm_on_poses_learns_what_no_pixel_shows(engine: Engine) -> None:
     frames = FrameStore.open(store_folder(engine.home) / STORE)
-    check_poses(engine.spec, frames, engine.home)
+    check_poses(engine.spec, lambda _: frames, engine.home)
     prepared = []
     while (job := engine.propose()) is not None:
 
@@ -108,5 +108,5 @@ def test_a_wrong_number_of_features_is_told_before_a_trial(engine: Engine) -> No
     arm.fixed["num_features"] = 6
     frames = FrameStore.open(store_folder(engine.home) / STORE)
     with pytest.raises(UserError, match="num_features: 4"):
-        check_poses(engine.spec, frames, engine.home)
+        check_poses(engine.spec, lambda _: frames, engine.home)
     engine.close()

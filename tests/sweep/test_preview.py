@@ -65,6 +65,15 @@ def test_motion_is_shown_where_it_is_what_the_model_sees(strips) -> None:
         assert abs(left.mean() - (128 + 10)) < 2 and abs(right.mean() - 128) < 2
 
 
+def test_a_mask_of_the_arm_is_shown(strips) -> None:
+    masks = "arms.0.fixed={data.store.masks: [{left: 0, top: 0, right: 0.5, bottom: 1}]}"
+    for strip in strips(masks):
+        assert abs(strip.frames_THWC[:, :, :16].mean() - 128) < 2
+        label = strip.caption.split("/")[0]
+        right = strip.frames_THWC[:, :, 24:].mean()
+        assert abs(right - (40 + 60 * CLASSES.index(label))) < 4
+
+
 def test_a_mirrored_clip_shows_its_new_label(strips) -> None:
     shown = strips("data.augment.flip=true", "data.augment.flip_pairs=[[left,right]]", draws=4)
     exchanged = {"left": "right", "right": "left"}

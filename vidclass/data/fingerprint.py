@@ -65,6 +65,14 @@ def with_content_hashes(
     return result
 
 
+def file_sizes(paths: pd.Series) -> pd.Series:
+    """Return the bytes of each file (or folder of images), NaN where it cannot be read."""
+    distinct = paths.drop_duplicates()
+    facts, _ = _stat(distinct)
+    sizes = facts["size_bytes"].astype("float64")
+    return paths.map(dict(zip(distinct, sizes, strict=True)))
+
+
 def _stat(paths: pd.Series) -> tuple[pd.DataFrame, list[str | None]]:
     rows: list[tuple[str, int | None, int | None]] = []
     reasons: list[str | None] = []

@@ -25,6 +25,7 @@ __all__ = [
 
 WIDTH = 7.2
 FEWEST_FOR_IMPORTANCE = 10
+LONGEST_CHOICE = 24
 MOST_VECTOR_LINES = 60
 
 
@@ -112,7 +113,8 @@ def slices(tables: StudyTables) -> list[Slice]:
             if trial.best_value is not None
         ]
         for name, searched in arm.search.items() if scored else ():
-            choices = tuple(str(c) for c in searched) if isinstance(searched, list) else ()
+            listed = searched if isinstance(searched, list) else []
+            choices = tuple(_choice_name(number, c) for number, c in enumerate(listed, start=1))
             values = [trial.params[name] for trial in scored]
             found.append(
                 Slice(
@@ -120,11 +122,17 @@ def slices(tables: StudyTables) -> list[Slice]:
                     name=name,
                     log=not isinstance(searched, list) and searched.log,
                     choices=choices,
-                    values=tuple(choices.index(str(v)) if choices else v for v in values),
+                    values=tuple(listed.index(v) if choices else v for v in values),
                     scores=tuple(trial.best_value or 0.0 for trial in scored),
                 )
             )
     return found
+
+
+def _choice_name(number: int, choice: object) -> str:
+    """Return a choice as an axis has room for it; of rectangles and the like only its number."""
+    told = str(choice)
+    return told if len(told) <= LONGEST_CHOICE else f"choice {number}"
 
 
 def draw_slices(parts: list[Slice], metric: str) -> Figure:

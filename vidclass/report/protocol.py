@@ -4,6 +4,7 @@ import time
 from collections.abc import Hashable
 from typing import Any
 
+from vidclass.data.store_options import StoreOptions
 from vidclass.report.behaviour import PERTURBATIONS, perturbed, swap_rates
 from vidclass.report.collect import StudyTables
 from vidclass.report.prices import cost_line, read_prices
@@ -20,6 +21,7 @@ from vidclass.report.table import (
     text,
     without_paths,
 )
+from vidclass.sweep.arm_stores import told_store
 from vidclass.sweep.points import sampler_name
 from vidclass.sweep.spec import StudySpec
 from vidclass.training.scoring import Metric
@@ -110,6 +112,16 @@ def _store(tables: StudyTables) -> str:
     return f"{key}; decoded: {counts}" if counts else key
 
 
+def _further_stores(tables: StudyTables) -> list[tuple[str, str]]:
+    """Return the stores beside that of `data.store`, each with how it differs."""
+    common, told = tables.spec.data.store, []
+    for key, kept in tables.state.data.get("stores", {}).items():
+        if key != tables.state.data["store_key"]:
+            differs = told_store(StoreOptions.model_validate(kept), common)
+            told.append(f"{key[:HASH_LENGTH]}: {differs}")
+    return [("Further stores", without_paths("; ".join(told)))] if told else []
+
+
 def _left_out(tables: StudyTables) -> list[tuple[str, str]]:
     """Return the quarantined videos, each with its reason."""
     bad = tables.manifest[tables.manifest["status"] != "ok"].sort_values("video_id")
@@ -133,6 +145,7 @@ def protocol_rows(tables: StudyTables, held_out: str) -> list[tuple[str, str]]:
         ("Content hash", str(state.data["content_hash"])[:HASH_LENGTH]),
         ("Split", f"{held_out}; hash {str(state.data['split_hash'])[:HASH_LENGTH]}"),
         ("Store", _store(tables)),
+        *_further_stores(tables),
         *_left_out(tables),
         ("Study file", f"hash {str(started.get('spec_hash', ''))[:HASH_LENGTH]}"),
         ("Unit of independence", f"{spec.primary.unit} ({state.data['num_groups']:,} of them)"),

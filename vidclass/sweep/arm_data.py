@@ -1,7 +1,8 @@
 """Fields of `data` that an arm may fix or search for itself, named in full: `data.sampling.kind`.
 
-How videos are found, stored, divided and scored is the same for all arms. What is shown of a stored
-video in training may differ, and then the arms no longer see the same footage: the plan says so.
+How videos are found, divided and scored is the same for all arms. What is stored of a video and
+what is shown of that may differ, and then the arms no longer see the same footage: the plan says
+so.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,6 +13,7 @@ from pydantic import BaseModel
 from vidclass.data.augment import Augment, check_classes
 from vidclass.data.clip_choice import ClipChoice
 from vidclass.data.crops import CropOptions
+from vidclass.data.store_options import StoreOptions
 from vidclass.errors import UserError
 from vidclass.sweep.spec import ArmSpec, DataSpec, StudySpec, WindowSpec
 
@@ -29,6 +31,7 @@ __all__ = [
 
 PREFIX = "data."
 SECTIONS: dict[str, type[BaseModel]] = {
+    "store": StoreOptions,
     "window": WindowSpec,
     "sampling": ClipChoice,
     "crop": CropOptions,
@@ -39,7 +42,14 @@ SAME_FOR_ALL = frozenset({"data.crop.test"})
 """All arms are scored on the same number of clips a video."""
 DRAWN = frozenset({"resample", "oversample", "undersample"})
 """Values of `class_balance` that draw some samples more often than others."""
-FOOTAGE = ("data.window.", "data.sampling.", "data.crop.", "data.geometry", "data.input")
+FOOTAGE = (
+    "data.store.",
+    "data.window.",
+    "data.sampling.",
+    "data.crop.",
+    "data.geometry",
+    "data.input",
+)
 """Beginnings of those fields that decide what an arm gets to see, in evaluation too."""
 
 
@@ -75,9 +85,14 @@ def data_of_arm(data: DataSpec, own: Mapping[str, Any]) -> DataSpec:
 def class_mistakes(spec: StudySpec, classes: Sequence[str]) -> list[UserError]:
     """Return a mistake for every pair, of the study or an arm, that names a class there is not."""
     augments = [spec.data.augment]
+    section = f"{PREFIX}augment."
     for arm in spec.arms:
-        own = {name: value for name, value in arm.fixed.items() if name.startswith(PREFIX)}
-        augments.append(data_of_arm(spec.data, own).augment)
+        own = {
+            name.removeprefix(section): value
+            for name, value in arm.fixed.items()
+            if name.startswith(section)
+        }
+        augments.append(Augment.model_validate({**spec.data.augment.model_dump(), **own}))
     distinct = list(dict.fromkeys(augments))
     return [mistake for augment in distinct for mistake in check_classes(augment, classes)]
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from vidclass.sweep.arm_stores import store_key_of
 from vidclass.sweep.exposure import record_exposure
 from vidclass.sweep.ledger import Ledger
 from vidclass.sweep.load import trial_config
@@ -383,7 +384,7 @@ def job_data(state: State, config: dict[str, Any]) -> dict[str, Any]:
         "classes": state.data["classes"],
         "samples": state.data.get("samples"),
         "label_from": (data.get("windows") or {}).get("label_from", "last"),
-        "store_key": state.data["store_key"],
+        "store_key": store_key_of(state.data, data["store"]),
         "window": data["window"],
         "input_size": data["input_size"],
         "geometry": data["geometry"],

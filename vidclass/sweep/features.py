@@ -1,5 +1,6 @@
 """A job whose model takes features: they are made sure of before it trains, and trained on."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -49,8 +50,15 @@ def feature_source_of(job: Job) -> FeatureSource | PoseSource | None:
     return entry.features(entry.options.model_validate(job["config"]["options"]))
 
 
-def check_poses(spec: StudySpec, frames: FrameStore, home: Path) -> None:
+def check_poses(
+    spec: StudySpec, frames_of: Callable[[dict[str, Any]], FrameStore], home: Path
+) -> None:
     """Read the pose files that arms of ``spec`` need, so that what is wrong is told before a trial.
+
+    Args:
+        spec: the study.
+        frames_of: the frame store that a trial of a configuration sees.
+        home: in which the poses are kept as features.
 
     Raises:
         UserErrors: with every pose file that is absent or wrong.
@@ -58,8 +66,10 @@ def check_poses(spec: StudySpec, frames: FrameStore, home: Path) -> None:
     """
     for arm in spec.arms:
         for corner in corners(arm):
-            source = feature_source_of({"config": trial_config(spec, arm, corner)})
+            config = trial_config(spec, arm, corner)
+            source = feature_source_of({"config": config})
             if isinstance(source, PoseSource):
+                frames = frames_of(config)
                 prepare_poses(frames, store_folder(home), source.options, source.num_features)
 
 

@@ -50,7 +50,7 @@ def device() -> torch.device:
 
 
 def store_of(job: Job, home: Path) -> FrameStore:
-    """Return the frame store of the job's study, opened once a process."""
+    """Return the frame store that the job's arm sees, opened once a process."""
     return _store(store_folder(home) / job["store_key"], "rgb")
 
 
@@ -59,7 +59,7 @@ def seen_store(job: Job, home: Path) -> FrameStore:
     return _store(store_folder(home) / job["store_key"], job.get("input", "rgb"))
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=16)  # arms may have several, each in colours and in motion
 def _store(path: Path, shows: Input) -> FrameStore:
     frames = FrameStore.open(path)
     with process_state(torch.device("cpu"), num_threads=1), torch.no_grad():

@@ -27,8 +27,10 @@ from vidclass.sweep.arm_data import (
     framewise_mistakes,
     worker_mistakes,
 )
+from vidclass.sweep.arm_stores import field_mistakes, searched_stores, size_mistakes
 from vidclass.sweep.hashing import SHAPES_NO_RESULT, results_hash
 from vidclass.sweep.mistakes import line_numbers, line_of, told
+from vidclass.sweep.overrides import put, read_override
 from vidclass.sweep.smoke import smoke_changes
 from vidclass.sweep.spec import ArmSpec, RangeSpec, StudySpec
 from vidclass.training.config import TrainConfig
@@ -40,7 +42,6 @@ __all__ = [
     "find_study",
     "load_study_file",
     "parse_study",
-    "read_override",
     "results_hash",
     "trial_config",
 ]
@@ -182,7 +183,7 @@ def parse_study(
             "a study file is a mapping of fields", source, "start from sweeps/smoke.yaml"
         )
     for dotted, value in (changes or {}).items():
-        _put(content, dotted, value)
+        put(content, dotted, value)
     lines = dict(line_numbers(tree, ()))
     try:
         spec = StudySpec.model_validate(content)
@@ -226,6 +227,9 @@ def trial_config(spec: StudySpec, arm: ArmSpec, params: dict[str, Any]) -> dict[
             config[part] = schema.model_validate(values).model_dump(mode="json")
         except ValidationError as error:
             mistakes += told(error, {}, f"arm {arm.name}")
+    if "options" in config:
+        checked = entry.options.model_validate(config["options"])
+        mistakes += size_mistakes(arm, entry, checked, data)
     if entry.framewise:
         mistakes += framewise_mistakes(spec, arm, train)
     mistakes += worker_mistakes(spec, arm, config.get("train", {}))
@@ -319,6 +323,7 @@ def _arm_checks(
                 f"search {key}, or move it to `fixed`",
             )
         )
+    mistakes += field_mistakes(spec, arm, at, lines, source)
     if mistakes:
         yield from mistakes
         return
@@ -336,10 +341,14 @@ def corners(arm: ArmSpec) -> Iterator[dict[str, Any]]:
     """Yield the extreme points of a space: where they pass, bounds hold inside too."""
     low = {k: r.low if isinstance(r, RangeSpec) else r[0] for k, r in arm.search.items()}
     whole = {k for k, r in arm.search.items() if isinstance(r, RangeSpec) and r.type == "int"}
-    yield {key: int(value) if key in whole else value for key, value in low.items()}
-    for key, range_ in arm.search.items():
-        for value in [range_.high] if isinstance(range_, RangeSpec) else range_[1:]:
-            yield {**low, key: int(value) if key in whole else value}
+    low = {key: int(value) if key in whole else value for key, value in low.items()}
+    for stores in searched_stores(arm):
+        yield {**low, **stores}
+        for key, range_ in arm.search.items():
+            if key in stores:
+                continue
+            for value in [range_.high] if isinstance(range_, RangeSpec) else range_[1:]:
+                yield {**low, **stores, key: int(value) if key in whole else value}
     if arm.start:
         yield {**low, **arm.start}
 
@@ -355,45 +364,3 @@ def _field_known(
         f"{key} ({line_of(lines, at, source)})",
         f"did you mean {close[0]}?" if close else f"one of: {', '.join(known)}",
     )
-
-
-def read_override(item: str) -> tuple[str, Any]:
-    """Return the dotted path and the value of one ``--set``.
-
-    Raises:
-        UserError: when it is not a.b=c, or c is not YAML.
-    """
-    dotted, equals, value = item.partition("=")
-    if not equals or not dotted:
-        raise UserError("--set takes a.b=c", item, "for example --set budget.epochs=4")
-    try:
-        return dotted, yaml.safe_load(value)
-    except yaml.YAMLError as error:
-        raise UserError(
-            "the value of --set is YAML", f"{item} ({_first_line(error)})", "quote it, or mend it"
-        ) from None
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0]
-
-
-def _put(content: dict[str, Any], dotted: str, value: Any) -> None:
-    *path, last = dotted.split(".")
-    place: Any = content
-    try:
-        for part in path:
-            if isinstance(place, list):
-                place = place[int(part)]
-            else:
-                place = place.setdefault(part, {})
-        if isinstance(place, list):
-            place[int(last)] = value
-        else:
-            place[last] = value
-    except (ValueError, IndexError, TypeError, AttributeError):
-        raise UserError(
-            "--set names a field by dots, entries of a list by their number from 0",
-            dotted,
-            "for example budget.epochs=4, or arms.0.fixed.width=0.25",
-        ) from None

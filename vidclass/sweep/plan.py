@@ -24,6 +24,7 @@ from vidclass.sweep.policy import DEPLOY_FOLD, FEWER_VIDEOS
 from vidclass.sweep.progress import planned_trials
 from vidclass.sweep.screen import duration
 from vidclass.sweep.spec import ArmSpec, RangeSpec, StudySpec
+from vidclass.sweep.stores import store_lines
 
 __all__ = ["Plan", "plan_lines", "plan_of"]
 
@@ -194,6 +195,7 @@ def plan_lines(loaded: LoadedStudy, home: Path) -> Iterator[str]:
     yield f"split      {_split_told(spec, dataset.manifest, plan.num_folds)}"
     window = data.window
     yield f"window     {window.span_s:g} s, {window.num_frames} frames, {data.views} views"
+    yield from store_lines(spec, dataset.manifest)
     for line in footage_lines(spec):
         yield f"footage    {line}"
     yield from _training_lines(spec, plan)

@@ -1,5 +1,6 @@
 """The n-th point of an arm's search, as a function of the state: quasi-random or Optuna's TPE."""
 
+import warnings
 from typing import Any
 
 import optuna
@@ -114,7 +115,10 @@ def distributions(arm: ArmSpec) -> dict[str, BaseDistribution]:
 
 def _distribution(range_: RangeSpec | list[Any]) -> BaseDistribution:
     if isinstance(range_, list):
-        return CategoricalDistribution(range_)
+        with warnings.catch_warnings():
+            # Optuna warns that a database could not hold a list (masks); ours is in memory.
+            warnings.simplefilter("ignore", UserWarning)
+            return CategoricalDistribution(range_)
     if range_.type == "int":
         return IntDistribution(int(range_.low), int(range_.high), log=range_.log)
     return FloatDistribution(range_.low, range_.high, log=range_.log)

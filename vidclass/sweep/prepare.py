@@ -11,22 +11,24 @@ import pandas as pd
 from vidclass.data.confounds import confound_facts
 from vidclass.data.controls import static_share_of
 from vidclass.data.frame_label_check import refuse_mismatches
-from vidclass.data.frame_store import FrameStore, is_complete
+from vidclass.data.frame_store import FrameStore
 from vidclass.data.leakage import find_leaks
 from vidclass.data.manifest import published_columns, write_manifest
 from vidclass.data.near_duplicates import stored_copies
-from vidclass.data.pipeline import Progress, prepare
+from vidclass.data.pipeline import Progress
 from vidclass.data.readers import is_made, read_dataset
 from vidclass.data.sample_table import labelled, make_samples
 from vidclass.data.splits import DEPLOY_FOLD, split_hash
 from vidclass.errors import UserError, raise_collected
 from vidclass.home import store_folder, write_aside
 from vidclass.sweep.arm_data import class_mistakes
+from vidclass.sweep.arm_stores import store_key_of, store_keys
 from vidclass.sweep.division import chosen_videos, divide, given_splits
 from vidclass.sweep.engine import Engine
 from vidclass.sweep.features import check_poses
 from vidclass.sweep.samples import check_clips_fit, sample_facts
-from vidclass.sweep.spec import DataSpec
+from vidclass.sweep.spec import DataSpec, StudySpec
+from vidclass.sweep.stores import PreparedStores, are_built, prepare_stores
 
 __all__ = ["check_source", "content_hash", "prepare_data"]
 
@@ -57,9 +59,9 @@ def prepare_data(engine: Engine, progress: Callable[[Progress], None]) -> None:
         UserErrors: for mistakes in the folder of videos or in the split, and for pairs of an
             augmentation that name a class there is not.
     """
-    store = store_folder(engine.home) / engine.state.data.get("store_key", "none")
-    if engine.state.data and is_complete(store):
-        FrameStore.open(store)
+    if are_built(engine.state, engine.home):
+        for key in store_keys(engine.state.data):
+            FrameStore.open(store_folder(engine.home) / key)
         return
     data = engine.spec.data
     started = time.time()
@@ -76,24 +78,25 @@ def prepare_data(engine: Engine, progress: Callable[[Progress], None]) -> None:
     dataset = chosen_videos(dataset, data)
     classes = labelled(dataset.manifest, dataset, data.labelling).classes
     raise_collected(class_mistakes(engine.spec, classes))
-    prepared = prepare(dataset, data.store, engine.home, progress)
+    prepared = prepare_stores(dataset, engine.spec, engine.home, progress)
     manifest = prepared.manifest
     _check_quarantine(manifest, data.quarantine_limit)
     found = labelled(manifest, dataset, data.labelling)
     videos = found.videos
     refuse_mismatches(dataset, manifest)
-    check_poses(engine.spec, prepared.store, engine.home)
-    samples = make_samples(found, prepared.store.index, data.labelling)
-    check_clips_fit(samples, prepared.store.index, data)
+    _check_poses(engine.spec, prepared, engine.home)
+    samples = make_samples(found, prepared.default.index, data.labelling)
+    for store in prepared.stores.values():
+        check_clips_fit(samples, store.index, data)
     copies, told = None, data.split.near_duplicates
     if told != "ignore" and not is_made(engine.videos):
-        copies = stored_copies(prepared.store, videos["video_id"].tolist(), _making(progress))
+        copies = stored_copies(prepared.default, videos["video_id"].tolist(), _making(progress))
     rows = found.rows_to_divide()
     splits = divide(rows, data, given, copies if told == "refuse" else None)
     videos = videos[videos["video_id"].isin(splits["video_id"])]
     facts = {**_facts(videos, splits), "classes": found.classes}
     if "background" in engine.spec.finals.leak_controls:
-        facts["static_share"] = static_share_of(prepared.store, videos["video_id"].tolist())
+        facts["static_share"] = static_share_of(prepared.default, videos["video_id"].tolist())
     if engine.state.data:
         _check_unchanged(engine.state.data, facts)
         return
@@ -105,7 +108,7 @@ def prepare_data(engine: Engine, progress: Callable[[Progress], None]) -> None:
     engine.append(
         "data_ready",
         **facts,
-        store_key=prepared.store.path.name,
+        **prepared.facts(),
         num_quarantined=int((manifest["status"] != "ok").sum()),
         groups_known=bool(dataset.groups_known),
         near_duplicates=None if copies is None else _leaking(splits, videos, copies),
@@ -117,6 +120,16 @@ def prepare_data(engine: Engine, progress: Callable[[Progress], None]) -> None:
         manifest="manifest.parquet",
         splits="splits.parquet",
     )
+
+
+def _check_poses(spec: StudySpec, prepared: PreparedStores, home: Path) -> None:
+    """Check the pose files against the store that each arm sees."""
+    ready, common = prepared.facts(), spec.data.store.model_dump(mode="json")
+
+    def frames_of(config: dict[str, Any]) -> FrameStore:
+        return prepared.stores[store_key_of(ready, config.get("data", {}).get("store", common))]
+
+    check_poses(spec, frames_of, home)
 
 
 def _write_table(table: pd.DataFrame, path: Path) -> None:

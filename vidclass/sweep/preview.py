@@ -33,9 +33,9 @@ from vidclass.sweep.load import (
     LoadedStudy,
     load_study_file,
     parse_study,
-    read_override,
     trial_config,
 )
+from vidclass.sweep.overrides import read_override
 from vidclass.sweep.points import known_point
 from vidclass.sweep.state import State
 from vidclass.training.batches import derived_seed
@@ -123,7 +123,8 @@ def preview(
             f"{arm} takes features, which are made of whole frames",
             "another --arm",
         )
-    store = _decoded(_drawn(known, num_videos, seed), data.store, job["input"])
+    options = StoreOptions.model_validate(config.get("data", {}).get("store", data.store))
+    store = _decoded(_drawn(known, num_videos, seed), options, job["input"])
     table = _one_sample_each(known, store.index, data.labelling, seed)
     clips = clip_dataset(job, store, table, order="kept")
     transform = transform_of(job)

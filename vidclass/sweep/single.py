@@ -14,21 +14,21 @@ from typing import Any
 
 import yaml
 
-from vidclass.data.frame_store import is_complete
 from vidclass.data.readers import absolute_source, is_made
 from vidclass.errors import UserError
-from vidclass.home import store_folder
 from vidclass.models import ModelOptions, model_entry, validate_options
 from vidclass.sweep.engine import Engine, Job
 from vidclass.sweep.identity import check_identity, session_facts
 from vidclass.sweep.job import run_job
-from vidclass.sweep.load import LoadedStudy, parse_study, read_override, results_hash
+from vidclass.sweep.load import LoadedStudy, parse_study, results_hash
 from vidclass.sweep.lock import driver_lock
+from vidclass.sweep.overrides import read_override
 from vidclass.sweep.policy import Decision, Finished, Propose, Wait, retries
 from vidclass.sweep.prepare import check_source, prepare_data
 from vidclass.sweep.screen import Screen, duration
 from vidclass.sweep.spec import StudySpec
 from vidclass.sweep.state import State, Trial
+from vidclass.sweep.stores import are_built
 from vidclass.sweep.weights import check_weights
 
 __all__ = ["Trained", "one_training", "train", "training_study"]
@@ -165,8 +165,7 @@ def _worked(engine: Engine, loaded: LoadedStudy, screen: Screen) -> Trained:
 def _prepare(engine: Engine, loaded: LoadedStudy, screen: Screen) -> None:
     session_facts(engine, loaded, slots=1)
     engine.recover()
-    store = store_folder(engine.home) / engine.state.data.get("store_key", "none")
-    if is_complete(store):
+    if are_built(engine.state, engine.home):
         prepare_data(engine, screen.data_progress)
         return
     from vidclass.sweep.cluster import cluster  # Ray decodes; training needs none

@@ -169,6 +169,7 @@ def _metadata(fold: Fold, trial: Trial, folder: Path) -> dict[str, Any]:
         "task": data.get("task", "multiclass"),
         "thresholds": _thresholds(trial, folder),
         "windows": data.get("windows"),
+        "store": data["store"],
         "window": data["window"],
         "frame_positions": list(positions.indices),
         "geometry": data["geometry"],

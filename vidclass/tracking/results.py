@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from vidclass.sweep.arm_stores import store_key_of
 from vidclass.sweep.spec import DataSpec
 from vidclass.sweep.state import Epoch, Final, State, Trial
 from vidclass.tracking.runs import Cost
@@ -50,7 +51,7 @@ def parameters(state: State, name: str, trial: Trial) -> Values:
         "data_source": data["source"],
         "data_content_hash": state.data.get("content_hash"),
         "data_split_hash": state.data.get("split_hash"),
-        "data_store_key": state.data.get("store_key"),
+        "data_store_key": store_key_of(state.data, data["store"]) if state.data else None,
         "data_window_span_s": data["window"]["span_s"],
         "data_window_num_frames": data["window"]["num_frames"],
         "data_input_size": data["input_size"],
