@@ -38,7 +38,9 @@ def hold_out_by(manifest: pd.DataFrame, column: str | None) -> pd.DataFrame:
             raise UserError(
                 "videos are held out by a column of the data set",
                 f"{name}; there are: {', '.join(known)}",
-                f"did you mean {close[0]}?" if close else "add the column to labels.csv",
+                f"did you mean {close[0]}?"
+                if close
+                else "add the column to the table of labels or groups",
             )
     needed = manifest["label"].notna()
     if not needed.any():  # labels of parts of videos are in another table

@@ -6,6 +6,7 @@ a *split* is a part of it, named ``train``, ``valid`` or ``test``. Pure function
 arguments, seed).
 """
 
+import difflib
 import hashlib
 from collections.abc import Sequence
 from typing import Literal
@@ -15,7 +16,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from vidclass.data.allocation import divide_groups
-from vidclass.data.manifest import usable
+from vidclass.data.manifest import group_columns, usable
 from vidclass.errors import UserError, raise_collected
 
 __all__ = [
@@ -219,15 +220,22 @@ def _check_arguments(
     if folds not in ("auto", LEAVE_ONE_OUT, None) and (not isinstance(folds, int) or folds < 2):
         rule = f"folds is auto, {LEAVE_ONE_OUT}, none or a whole number from 2 up"
         errors.append(UserError(rule, folds, "folds: auto"))
-    for name in balance:
-        if name not in videos.columns:
-            rule = "splits are balanced over columns of the data set"
-            errors.append(UserError(rule, name, f"one of: {', '.join(videos.columns)}"))
+    errors += [_unknown_column(name, videos) for name in balance if name not in videos.columns]
     if not len(videos):
         errors.append(
             UserError("a split needs labelled videos that decode", "none", "check the manifest")
         )
     raise_collected([*errors, *_given_errors(videos)])
+
+
+def _unknown_column(name: str, videos: pd.DataFrame) -> UserError:
+    own = group_columns(videos)
+    close = difflib.get_close_matches(name, own, n=1)
+    return UserError(
+        "splits are balanced over columns of the data set",
+        f"{name}; there are: {', '.join(own) or 'none beside label and group'}",
+        f"did you mean {close[0]}?" if close else "add the column to the table of labels or groups",
+    )
 
 
 def _given_errors(videos: pd.DataFrame) -> list[UserError]:
