@@ -93,8 +93,8 @@ def test_a_column_to_balance_has_to_be_there():
     with pytest.raises(UserErrors, match="sex"):
         divide(manifest_of({"a": [1] * 9, "b": [1] * 9}), balance=("sex",))
     animals = manifest_of({"a": [1] * 9, "b": [1] * 9}).assign(sex="f", day="d1")
-    with pytest.raises(UserErrors, match="seks; there are: sex, day") as told:
-        divide(animals, balance=("seks",))
+    with pytest.raises(UserErrors, match="sec; there are: sex, day") as told:
+        divide(animals, balance=("sec",))
     assert "did you mean sex?" in str(told.value) and "content_hash" not in str(told.value)
 
 

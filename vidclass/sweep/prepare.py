@@ -84,10 +84,8 @@ def prepare_data(engine: Engine, progress: Callable[[Progress], None]) -> None:
     found = labelled(manifest, dataset, data.labelling)
     videos = found.videos
     refuse_mismatches(dataset, manifest)
-    _check_poses(engine.spec, prepared, engine.home)
     samples = make_samples(found, prepared.default.index, data.labelling)
-    for store in prepared.stores.values():
-        check_clips_fit(samples, store.index, data)
+    _check_stores(engine.spec, prepared, samples, engine.home)
     copies, told = None, data.split.near_duplicates
     if told != "ignore" and not is_made(engine.videos):
         copies = stored_copies(prepared.default, videos["video_id"].tolist(), _making(progress))
@@ -122,8 +120,12 @@ def prepare_data(engine: Engine, progress: Callable[[Progress], None]) -> None:
     )
 
 
-def _check_poses(spec: StudySpec, prepared: PreparedStores, home: Path) -> None:
-    """Check the pose files against the store that each arm sees."""
+def _check_stores(
+    spec: StudySpec, prepared: PreparedStores, samples: pd.DataFrame | None, home: Path
+) -> None:
+    """Check pose files against the store that each arm sees, and that clips fit in each."""
+    for store in prepared.stores.values():
+        check_clips_fit(samples, store.index, spec.data)
     ready, common = prepared.facts(), spec.data.store.model_dump(mode="json")
 
     def frames_of(config: dict[str, Any]) -> FrameStore:
