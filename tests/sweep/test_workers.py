@@ -62,7 +62,7 @@ def test_a_plan_that_cannot_fit_is_refused_before_anything_is_made(
     with pytest.raises(UserErrors, match="a slot for each of its workers"):
         run(loaded, tmp_path, Screen())
     assert not store_folder(tmp_path).exists()
-    assert not read_events(tmp_path / "studies" / "unfit" / "ledger.jsonl")
+    assert list(read_events(tmp_path / "studies" / "unfit" / "ledger.jsonl")) == []
 
 
 PLUGIN = '''
@@ -222,7 +222,6 @@ def test_a_trial_gives_the_same_weights_as_the_first_and_as_the_last_of_its_proc
     shared_home: Path, small_ray: None
 ) -> None:
     engine = study(shared_home, "again", workers=2, trials=3, epochs=2)
-    engine.slots = 2
     job = next(job for job in iter(engine.propose, None) if job["kind"] == "search")
     jobs = [{**job, "trial": f"a{n}", "seed": job["seed"] + (n in (1, 2))} for n in range(4)]
     engine.close()
