@@ -1,5 +1,6 @@
 """Splits as files: written, read back, written by hand, and lists of names."""
 
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.data.manifests import manifest_of
+from vidclass.data.published_splits import published_splits
 from vidclass.data.split_file import (
     completed,
     match_names,
@@ -97,7 +99,12 @@ def test_another_content_than_when_the_file_was_made_is_refused(tmp_path: Path) 
         ("video_id,split\na/0-0.mp4,training\n", r"train, valid or test.*training .*line 2"),
         ("video_id,split,fold\na/0-0.mp4,train,x\n", r"a fold is a whole number.*line 2"),
         ("video_id,split\na/0-0.mp4,train\na/0-0,test\n", r"once in a fold.*line 3"),
-        ("video_id,part\na/0-0.mp4,train\n", r"columns video_id and split"),
+        ("video_id,split,fold\na/0-0.mp4,train,9e99\n", r"a fold is a whole number.*9e99"),
+        ("\nvideo_id,split\n\n\nc/1.mp4,train\n", r"c/1.mp4 \(.*own.csv line 5\)"),
+        ("video_id,split\n,train\n", r"nothing \(.*own.csv line 2\)"),
+        ("video_id,split\na/0-0.mp4\n", r"own.csv line 2: 1 cells"),
+        ("video_id,part\na/0-0.mp4,train\n", r"own.csv line 1: missing split"),
+        ("name,split\na/0-0.mp4,train\n", r"columns video_id and split.*own.csv line 1"),
         ("", "is a table"),
     ],
 )
@@ -164,6 +171,54 @@ def test_a_name_in_two_lists_or_in_none_of_the_videos_is_told(tmp_path: Path) ->
     assert "a/99-0.mp4" in str(error.value) and "line 2" in str(error.value)
 
 
+ENCODINGS = ["utf-8", "utf-8-sig", "utf-16", "cp1252"]
+STEMS = st.lists(
+    st.sampled_from(["NA", "nan", "null", "None", "über", "a b", "1", "x, y", 'say "z"', "kick/ä"]),
+    min_size=1,
+    unique=True,
+)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    stems=STEMS,
+    encoding=st.sampled_from(ENCODINGS),
+    separator=st.sampled_from([",", ";", "\t"]),
+    end=st.sampled_from(["\n", "\r\n"]),
+    blanks=st.lists(st.integers(0, 2), min_size=11, max_size=11),
+    wrong=st.integers(0, 10),
+)
+def test_any_usual_table_or_list_is_read_and_its_mistakes_have_their_line(
+    stems: list[str], encoding: str, separator: str, end: str, blanks: list[int], wrong: int
+) -> None:
+    ids = [f"{stem}.mp4" for stem in stems]
+    manifest = pd.DataFrame({"video_id": ids})
+    cells = [[stem, "train"] for stem in stems]
+    lines = [separator.join(["video", "split"])]
+    lines += [separator.join('"' + c.replace('"', '""') + '"' for c in row) for row in cells]
+    spaced, line_of = [], []
+    for text, blank in zip(lines, blanks, strict=False):
+        spaced += [""] * blank + [text]
+        line_of.append(len(spaced))
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "own.csv"
+        path.write_bytes(end.join([*spaced, ""]).encode(encoding))
+        read = read_split_file(path, manifest)
+        assert sorted(read["video_id"]) == sorted(ids) and set(read["split"]) == {"train"}
+        odd = wrong % len(stems)  # one video is not in the data set: its line is told
+        line = line_of[odd + 1]
+        with pytest.raises(UserErrors, match=rf"own.csv line {line}\)"):
+            read_split_file(path, manifest.drop(index=odd))
+        names = Path(folder) / "names.txt"
+        spaced = [text if n + 1 in line_of[1:] else "" for n, text in enumerate(spaced)]
+        for stem, line in zip(stems, line_of[1:], strict=True):
+            spaced[line - 1] = f"{stem}{separator}3"
+        names.write_bytes(end.join([*spaced, ""]).encode(encoding))
+        assert sorted(split_by_lists(manifest, {"train": names})["video_id"]) == sorted(ids)
+        with pytest.raises(UserErrors, match=rf"names.txt line {line_of[odd + 1]}\)"):
+            split_by_lists(manifest.drop(index=odd), {"train": names})
+
+
 @settings(max_examples=50, deadline=None)
 @given(
     st.lists(
@@ -200,3 +255,27 @@ def test_an_array_of_numbers_as_ids_is_no_reason_to_fail(tmp_path: Path) -> None
     )
     path.write_text(rows_of(dict(zip(manifest["video_id"], split, strict=True))))
     assert len(complete(read_split_file(path, manifest), manifest)) == 10
+
+
+def overlapping() -> pd.DataFrame:
+    """Two classes of nine groups; as in HMDB51, group 0 is test in both published splits."""
+    manifest = manifest_of({"a": [1] * 9, "b": [1] * 9})
+    group = manifest["group"].str[1:].astype(int)
+    for number in (1, 2):
+        tested = group.isin([0, number])
+        manifest[f"split_{number}"] = pd.Series(np.where(tested, "test", "train"), dtype=object)
+    return manifest
+
+
+def test_published_splits_that_test_a_video_twice_are_written_and_taken(tmp_path: Path) -> None:
+    manifest = overlapping()
+    splits = published_splits(manifest, "all", seed=0)
+    assert splits.loc[splits["split"] == "test", "video_id"].duplicated().sum() == 2
+    path = tmp_path / "splits.csv"
+    write_split_file(path, splits, manifest)
+    again = complete(read_split_file(path, manifest), manifest)
+    assert split_hash(again) == split_hash(splits)
+    own = read_split_file(path, manifest)
+    own.loc[(own["fold"] == 1) & (own["video_id"] == "a/4-0"), "split"] = "test"
+    with pytest.raises(UserErrors, match="test in one fold only.*2 are test in several"):
+        complete(own, manifest)

@@ -15,7 +15,7 @@ from vidclass.data.manifest import published_columns, usable
 from vidclass.data.splits import SPLITS, Folds, check_classes, make_splits
 from vidclass.errors import UserError, raise_collected
 
-__all__ = ["VALID_GROUPS", "Published", "divide_videos", "published_splits"]
+__all__ = ["VALID_GROUPS", "Published", "divide_videos", "published_folds", "published_splits"]
 
 Published = int | Literal["all"] | None
 """Which published split is taken: its number, all of them as folds, or none."""
@@ -116,6 +116,28 @@ def published_splits(
     result = pd.concat(parts, ignore_index=True)
     check_classes(result, videos)
     return result
+
+
+def published_folds(splits: pd.DataFrame, manifest: pd.DataFrame) -> set[int]:
+    """Return the folds whose train and test videos are those of one split of the publishers.
+
+    A fold may leave videos of it out, and take its validation from the publishers' train.
+
+    Args:
+        splits: ``video_id``, ``fold``, ``split``.
+        manifest: of the data set, with its published splits where it has any.
+    """
+    columns = list(published_columns(manifest).values())
+    known = manifest[["video_id", *columns]].drop_duplicates("video_id")
+    table = splits[["video_id", "fold", "split"]].merge(known, on="video_id", how="left")
+    followed: set[int] = set()
+    for column in columns:
+        same = (table[column] == table["split"]) | (
+            (table[column] == "train") & (table["split"] == "valid")
+        )
+        whole = same.groupby(table["fold"]).all()
+        followed |= {int(fold) for fold in whole.index[whole]}
+    return followed
 
 
 def _mistakes(names: pd.Series, column: str) -> list[UserError]:

@@ -6,6 +6,7 @@ What vidclass writes has all of ``SPLIT_FILE_COLUMNS``, so that a reader needs n
 which groups and classes are where, and to know that it has the same videos.
 """
 
+import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -13,8 +14,10 @@ import numpy as np
 import pandas as pd
 
 from vidclass.data.manifest import usable
+from vidclass.data.published_splits import published_folds
+from vidclass.data.readers.columns import Columns, read_columns, read_lines
 from vidclass.data.splits import DEPLOY_FOLD, SPLITS, check_classes, valid_from_train
-from vidclass.errors import UserError, raise_collected
+from vidclass.errors import UserError, UserErrors, raise_collected
 from vidclass.home import write_aside
 
 __all__ = [
@@ -28,6 +31,9 @@ __all__ = [
 
 SPLIT_FILE_COLUMNS = ("video_id", "content_hash", "group", "label", "fold", "split")
 _VIDEO_NAMES = ("video_id", "video")
+_COLUMNS = Columns(("split",), (*_VIDEO_NAMES, "fold", "content_hash"), further=True)
+_NUMBERED = re.compile(r"(?P<name>.*?)[\s;,]+\d+")
+_MOST_FOLDS = 2**31
 
 
 def write_split_file(path: Path, splits: pd.DataFrame, manifest: pd.DataFrame) -> None:
@@ -49,7 +55,8 @@ def write_split_file(path: Path, splits: pd.DataFrame, manifest: pd.DataFrame) -
 def read_split_file(path: Path, manifest: pd.DataFrame) -> pd.DataFrame:
     """Return the rows of a split file: ``video_id``, ``fold``, ``split``.
 
-    A video may be named by its id, without its suffix, or by its file name where that is plain.
+    Text is read as every table that people wrote is: :func:`vidclass.data.tables.read_rows`. A
+    video may be named by its id, without its suffix, or by its file name where that is plain.
     Videos of the data set that the file leaves out are in no split.
 
     Args:
@@ -65,14 +72,14 @@ def read_split_file(path: Path, manifest: pd.DataFrame) -> pd.DataFrame:
     if video is None or "split" not in table.columns:
         raise UserError(
             "a split file has the columns video_id and split, and perhaps fold",
-            f"{path}: {', '.join(map(str, table.columns))}",
+            f"{path} line 1: {', '.join(map(str, table.columns))}",
             "vidclass data split FOLDER --out splits.csv writes one",
         )
     fold = table["fold"] if "fold" in table.columns else pd.Series("0", index=table.index)
-    number = pd.to_numeric(fold, errors="coerce")
+    number = pd.to_numeric(fold, errors="coerce").astype("float64")
     ids = match_names(table[video].fillna("").astype(str).tolist(), manifest["video_id"])
     rows = pd.DataFrame({"video_id": ids, "fold": number, "split": table["split"]})
-    errors = list(_row_errors(rows, table[video], path))
+    errors = list(_row_errors(rows, table[video], fold, path))
     if "content_hash" in table.columns:
         errors += _content_errors(rows, table["content_hash"], manifest, path)
     raise_collected(errors)
@@ -97,11 +104,12 @@ def completed(
         balance: further columns that it balances.
 
     Raises:
-        UserErrors: when a fold lacks train or test, a video is test twice, or a class is missing.
+        UserErrors: when a fold lacks train or test, a class is missing, or a video is test in two
+            folds that are not the publishers'.
     """
     videos = usable(manifest)
     kept = given[given["video_id"].isin(videos["video_id"])]
-    errors = list(_fold_errors(kept))
+    errors = list(_fold_errors(kept, published_folds(kept, videos)))
     raise_collected(errors)
     parts = []
     for fold, rows in kept.groupby("fold", sort=True):
@@ -120,8 +128,9 @@ def completed(
 def split_by_lists(manifest: pd.DataFrame, lists: Mapping[str, Path]) -> pd.DataFrame:
     """Return ``manifest`` with the column ``split`` as lists of names say.
 
-    A list is a text with a video a line; a number after the name, as UCF101 writes its classes, is
-    left out. Where train has a list, videos in no list are in no split; else they are train.
+    A list is a text with a video a line, in any usual encoding; a number after the name, as UCF101
+    writes its classes, is left out. Where train has a list, videos in no list are in no split; else
+    they are train.
 
     Args:
         manifest: one row a video.
@@ -133,7 +142,7 @@ def split_by_lists(manifest: pd.DataFrame, lists: Mapping[str, Path]) -> pd.Data
     split: dict[str, str] = {}
     errors: list[UserError] = []
     for name, path in lists.items():
-        lines = _lines(path)
+        lines = read_lines(path, errors)
         for (number, line), video_id in zip(
             lines, match_names([line for _, line in lines], manifest["video_id"]), strict=True
         ):
@@ -156,7 +165,7 @@ def match_names(names: Sequence[str], video_ids: Collection[str]) -> list[str | 
     """Return the video id that each name means; None where it means none, or several.
 
     A name is a video id, one without its suffix, or a file name with or without suffix; a number
-    after a space may follow.
+    after a blank, a comma or a semicolon may follow.
     """
     meant: dict[str, set[str]] = {}
     for video_id in video_ids:
@@ -174,8 +183,8 @@ def match_names(names: Sequence[str], video_ids: Collection[str]) -> list[str | 
     result = []
     for name in names:
         plain = name.strip().replace("\\", "/").removeprefix("./")
-        head, _, tail = plain.rpartition(" ")
-        result.append(one(plain) or (one(head.strip()) if tail.strip().isdigit() else None))
+        numbered = _NUMBERED.fullmatch(plain)
+        result.append(one(plain) or (one(numbered["name"]) if numbered else None))
     return result
 
 
@@ -185,38 +194,39 @@ def _check_suffix(path: Path) -> None:
 
 
 def _table(path: Path) -> pd.DataFrame:
+    """Return the rows of a split file; the index is their line, or their number from 1."""
     _check_suffix(path)
-    try:
-        if path.suffix == ".parquet":
-            return pd.read_parquet(path)
-        return pd.read_csv(path, dtype=str, encoding="utf-8-sig", skipinitialspace=True)
-    except FileNotFoundError:
+    if not path.exists():
         remedy = "its path from the data set's folder or from here; vidclass data split writes one"
-        raise UserError("a split file exists", path, remedy) from None
-    except (OSError, ValueError, UnicodeDecodeError) as error:
-        raise UserError(
-            "a split file is a table", f"{path}: {error}", "comma-separated, a header, UTF-8"
-        ) from None
-
-
-def _lines(path: Path) -> list[tuple[int, str]]:
+        raise UserError("a split file exists", path, remedy)
+    if path.suffix == ".csv":
+        errors: list[UserError] = []
+        table = read_columns(path, _COLUMNS, errors)
+        if table is None:
+            raise UserErrors(errors)
+        return table
     try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(
-            "a list of names is a text in UTF-8", f"{path}: {error}", "one video a line"
-        ) from None
-    numbered = enumerate(text.splitlines(), start=1)
-    return [(number, line.strip()) for number, line in numbered if line.strip()]
+        table = pd.read_parquet(path)
+    except (OSError, ValueError) as error:
+        raise UserError("a split file is a table", f"{path}: {error}", "Parquet, or .csv") from None
+    return table.set_index(pd.RangeIndex(1, len(table) + 1))
 
 
-def _row_errors(rows: pd.DataFrame, names: pd.Series, path: Path) -> Iterator[UserError]:
+def _place(path: Path, row: object) -> str:
+    return f"{path} {'line' if path.suffix == '.csv' else 'row'} {row}"
+
+
+def _row_errors(
+    rows: pd.DataFrame, names: pd.Series, folds: pd.Series, path: Path
+) -> Iterator[UserError]:
     """Yield the mistakes of single rows, the first line of each kind named."""
 
     def first(wrong: pd.Series, value: pd.Series) -> str:
         place = int(np.flatnonzero(wrong.to_numpy())[0])
         more = f", and {int(wrong.sum()) - 1} more" if wrong.sum() > 1 else ""
-        return f"{value.iloc[place]} ({path} line {place + 2}{more})"
+        given = value.iloc[place]
+        told = "nothing" if given is None or given != given else given
+        return f"{told} ({_place(path, value.index[place])}{more})"
 
     checks = (
         (
@@ -232,8 +242,8 @@ def _row_errors(rows: pd.DataFrame, names: pd.Series, path: Path) -> Iterator[Us
             "one of these words",
         ),
         (
-            rows["fold"].isna() | (rows["fold"] % 1 != 0) | (rows["fold"] < DEPLOY_FOLD),
-            rows["fold"],
+            (rows["fold"] % 1 != 0) | ~rows["fold"].between(DEPLOY_FOLD, _MOST_FOLDS),
+            folds,
             f"a fold is a whole number from 0 ({DEPLOY_FOLD}: all data, for deployment)",
             "fold: 0, 1, ...",
         ),
@@ -261,13 +271,17 @@ def _content_errors(
         UserError(
             "a split file was made of the files that are divided by it",
             f"{int(differs.sum())} files have another content now, first "
-            f"{rows['video_id'].iloc[place]} ({path} line {place + 2})",
+            f"{rows['video_id'].iloc[place]} ({_place(path, rows.index[place])})",
             "bring those files back, or divide anew: vidclass data split",
         )
     ]
 
 
-def _fold_errors(kept: pd.DataFrame) -> Iterator[UserError]:
+def _fold_errors(kept: pd.DataFrame, published: set[int]) -> Iterator[UserError]:
+    """Yield what makes folds unusable; those of ``published`` may test a video that another does.
+
+    HMDB51's test lists overlap, and its figures in the literature are means over them.
+    """
     if not len(kept):
         yield UserError("a split file names usable videos", "none", "check labels and folder")
     for fold, rows in kept.groupby("fold", sort=True):
@@ -278,7 +292,8 @@ def _fold_errors(kept: pd.DataFrame) -> Iterator[UserError]:
                 "each fold has train and test", f"fold {fold}: no {lacking[0]}", "add these rows"
             )
     tested = kept[kept["split"] == "test"]
-    again = tested.loc[tested["video_id"].duplicated(), "video_id"]
+    own = tested.loc[~tested["fold"].isin(published), "video_id"]
+    again = tested.loc[tested["video_id"].duplicated() & tested["video_id"].isin(own), "video_id"]
     if len(again):
         yield UserError(
             "a video is test in one fold only, so that each counts once in the score",
