@@ -6,7 +6,8 @@ import pytest
 
 from tests.data.manifests import manifest_of
 from vidclass.data.leakage import TOLD_ERRORS, check_leakage, crossings, find_leaks, leak_table
-from vidclass.data.splits import make_splits
+from vidclass.data.published_splits import published_splits
+from vidclass.data.splits import DEPLOY_FOLD, deployment_split, make_splits
 from vidclass.errors import UserErrors
 
 MANIFEST = manifest_of({"a": [2] * 6, "b": [2] * 6})
@@ -94,3 +95,23 @@ def test_columns_that_cross_train_and_test_are_counted() -> None:
     found = crossings(divide(manifest, 3), manifest, ["camera", "session"]).set_index("column")
     assert found.loc["camera", ["values", "shared"]].tolist() == [2, 2]
     assert found.loc["session", ["shared", "example"]].tolist() == [0, ""]
+
+
+def test_equal_content_in_a_published_split_is_a_warning_and_in_own_ones_is_refused() -> None:
+    group = MANIFEST["group"].str[1:].astype(int)
+    lists = {f"split_{n}": np.where(group % 3 == n, "test", "train") for n in (1, 2)}
+    copied = MANIFEST["video_id"].isin(["a/0-0", "a/1-0"])
+    hashes = MANIFEST["content_hash"].mask(copied, "same")
+    manifest = MANIFEST.assign(content_hash=hashes, **lists).astype({"split_1": object})
+    splits = published_splits(manifest, "all", seed=0)
+    (warning,) = check_leakage(splits, manifest)
+    assert "1 contents are in two parts" in warning and "a/1-0 (test, group a1)" in warning
+    everything = deployment_split(manifest, 0.2, 0).assign(fold=DEPLOY_FOLD)
+    (again,) = check_leakage(pd.concat([splits, everything]), manifest)
+    assert "1 contents are in two parts" in again
+    own = splits.assign(split=splits["split"].mask(splits["video_id"] == "b/5-0", "test"))
+    with pytest.raises(UserErrors, match="equal content"):
+        check_leakage(own, manifest)
+    group_leak = manifest.assign(group=manifest["group"].mask(copied, "both"))
+    with pytest.raises(UserErrors, match="group both in fold 0"):
+        check_leakage(splits, group_leak)

@@ -80,9 +80,11 @@ def lights(tables: StudyTables, metadata: Interval | None, chance: float) -> lis
 def _disjoint(tables: StudyTables) -> Light:
     name = "Groups disjoint"
     try:
-        check_leakage(tables.splits, tables.manifest)
+        warnings = check_leakage(tables.splits, tables.manifest)
     except UserErrors as found:
         return Light(name, "red", f"{found.errors[0]}", "protocol")
+    if warnings:
+        return Light(name, "amber", "; ".join(warnings), "protocol")
     groups = plural(int(tables.state.data["num_groups"]), "group")
     folds = f" in any of {tables.num_folds} folds" if tables.num_folds > 1 else ""
     reason = f"none of {groups}, and no copy of a file, is in two splits{folds}"

@@ -85,9 +85,9 @@ def command(
         balance=balance,
     )
     signatures = scans.signatures(manifest)
-    check_leakage(splits, manifest, near_duplicates(signatures))
+    warnings = check_leakage(splits, manifest, near_duplicates(signatures))
     splits = _with_deployment(splits, videos, valid_share, seed, balance)
-    for line in _lines(splits, videos, num_looked_at=len(signatures)):
+    for line in _lines(splits, videos, warnings, num_looked_at=len(signatures)):
         typer.echo(line)
     if out is not None:
         write_split_file(out, splits, manifest)
@@ -113,7 +113,9 @@ def _with_deployment(
     return pd.concat([splits, everything], ignore_index=True)
 
 
-def _lines(splits: "pd.DataFrame", videos: "pd.DataFrame", *, num_looked_at: int) -> Iterator[str]:
+def _lines(
+    splits: "pd.DataFrame", videos: "pd.DataFrame", warnings: list[str], *, num_looked_at: int
+) -> Iterator[str]:
     """Yield what the division is: counts of every fold, columns that cross it, its hash."""
     from vidclass.data.groups import nesting
     from vidclass.data.leakage import crossings
@@ -140,7 +142,9 @@ def _lines(splits: "pd.DataFrame", videos: "pd.DataFrame", *, num_looked_at: int
             yield f"{column}: {shared} of {values} values in train and in test, such as {example}"
         else:
             yield f"{column}: no value in train and in test"
-    yield f"no group and no content of a file is in two splits; hash {split_hash(outer)}"
+    yield from (f"warning: {warning}" for warning in warnings)
+    both = "no group" if warnings else "no group and no content of a file"
+    yield f"{both} is in two splits; hash {split_hash(outer)}"
     if num_looked_at < len(once):
         yield (
             f"footage that files share was looked for in {num_looked_at} of {len(once)} videos: "
