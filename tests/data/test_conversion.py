@@ -1,6 +1,7 @@
 """Labels in time to labels of frames, and back."""
 
 import pandas as pd
+import PIL.Image
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -194,7 +195,11 @@ def test_names_of_images_are_kept(run):
     ("text", "options", "told"),
     [
         (HEADER + "a,0,1,x\n", {}, "times become frames by a rate.*none given for a"),
-        ("video,frame,label\na,0,x\n", {}, r"become times by a rate.*in\.csv: none given"),
+        (
+            "video,frame,label\na,0,x\n",
+            {},
+            r"become times by a rate.*in\.csv line 2: none given for a",
+        ),
         (HEADER + "a,0,1,x\n", {"fps": 0.0}, "above 0 frames a second"),
         (HEADER + "a,0,1,x\n", {"fps": 1.0, "to": "frame"}, "word is known.*frames or timestamps"),
         (HEADER + "a,0,1,x\n", {"fps": 1.0, "task": "both"}, "multiclass or multilabel"),
@@ -217,9 +222,18 @@ def test_videos_that_are_not_there_or_do_not_open(run, write_video):
     write_video(run.folder / "films" / "a.mp4")
     (run.folder / "films" / "b.mp4").write_bytes(b"no video")
     text = HEADER + "a,0,1,x\nb,0,1,x\nc,0,1,x\n"
-    with pytest.raises(UserErrors, match="b does not open") as error:
+    with pytest.raises(UserErrors, match=r"in\.csv line 3: b does not open") as error:
         run(text, videos=run.folder / "films")
-    assert "c is not there" in str(error.value)
+    assert "in.csv line 4: c is not there" in str(error.value)
+
+
+def test_an_image_that_is_not_there_is_told_with_its_line(run):
+    for name in ("a1.jpg", "a2.jpg"):
+        (run.folder / "films" / "a").mkdir(parents=True, exist_ok=True)
+        PIL.Image.new("RGB", (16, 16)).save(run.folder / "films" / "a" / name)
+    text = "video,frame,label\na,a1.jpg,x\na,a7.jpg,x\n"
+    with pytest.raises(UserErrors, match=r"in\.csv line 3: a has no image a7\.jpg"):
+        run(text, videos=run.folder / "films", fps=1.0)
 
 
 @settings(

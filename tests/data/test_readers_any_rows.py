@@ -100,6 +100,16 @@ FORMATS = {
     "deepethogram": ("DATA/a/a_labels.csv", {"": FRAMES, "x": ["0", "1", "-1", "2", "", "a"]}),
 }
 """The table of each format, and what may stand in its columns."""
+FURTHER = {
+    "ucf101": "testlist01.txt",
+    "hmdb51": "wave_test_split2.txt",
+    "kinetics": "val.csv",
+    "something": "x-validation.json",
+    "jester": "x-validation.csv",
+    "boris": "later/events.tsv",
+    "deepethogram": "DATA/b/b_labels.csv",
+}
+"""A second table of the formats that may have several, so that rows stand in both."""
 WHOLE = (
     "has a label",  # what a data set lacks as a whole stands in no line
     "at least two classes",
@@ -113,7 +123,7 @@ WHOLE = (
 def folder() -> Iterator[Path]:
     with tempfile.TemporaryDirectory() as name:
         root = Path(name).resolve() / "data"
-        for file in (*FILES, "DATA/a/a.avi"):
+        for file in (*FILES, "DATA/a/a.avi", "DATA/b/b.avi", "later/c.avi"):
             (root / file).parent.mkdir(parents=True, exist_ok=True)
             (root / file).write_bytes(b"x")
         yield root
@@ -168,7 +178,9 @@ def test_any_rows_are_read_or_told_with_file_and_line(
     folder: Path, format_name: str, data: st.DataObject
 ) -> None:
     table = FORMATS[format_name][0]
-    files = {**beside(format_name, folder), table: data.draw(tables(format_name))}
+    names = [table, FURTHER.get(format_name, table)]
+    files = {**beside(format_name, folder)}
+    files |= {name: data.draw(tables(format_name)) for name in names}
     for name, text in files.items():
         (folder / name).write_text(text, encoding="utf-8")
     source = folder / table if format_name == "manifest" else folder
@@ -177,7 +189,7 @@ def test_any_rows_are_read_or_told_with_file_and_line(
     except (UserError, UserErrors) as error:
         for each in error.errors if isinstance(error, UserErrors) else [error]:
             told = f"{each.rule}; {each.received}"
-            named = re.search(rf"{re.escape(Path(table).name)} line \d+", told)
+            named = re.search(rf"({'|'.join(map(re.escape, names))}) line \d+", told)
             assert named or any(word in told for word in WHOLE), told
     else:
         assert dataset.manifest["video_id"].is_unique

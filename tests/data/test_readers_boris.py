@@ -321,3 +321,15 @@ def test_any_bytes_are_read_or_told(root, data):
         read_dataset(f"boris:{root}", home=root, labels_needed=False)
     except UserErrors as error:
         assert "events.tsv" in str(error)
+
+
+def test_two_exports_of_one_name_are_told_apart(root):
+    text = text_of(AGGREGATED, {**BOUTS[0], "Media file name": "gone.mp4", "Source": ""})
+    (root / "later").mkdir()
+    for name in ("cage", "later"):
+        (root / name / "events.tsv").write_text(text)
+    with pytest.raises(UserErrors) as error:
+        read_dataset(f"boris:{root}", home=root.parent / "home")
+    told = str(error.value)
+    assert "cage/events.tsv line 2: gone.mp4" in told
+    assert "later/events.tsv line 2: gone.mp4" in told

@@ -68,7 +68,7 @@ def test_a_project(root):
     assert dataset.class_names == tuple(CLASSES)
     assert (present(dataset) == LABELS).all()
     assert (present(dataset, "DATA/m2/m2.avi") == -1).all()
-    assert dataset.annotations["source"].iloc[0] == "m1_labels.csv line 2"
+    assert dataset.annotations["source"].iloc[0] == "DATA/m1/m1_labels.csv line 2"
     numbers = [probe(path).num_frames for path in dataset.manifest["path"]]
     assert dataset_mismatches(dataset, dataset.manifest.assign(num_frames=numbers)).empty
 
@@ -115,10 +115,18 @@ def test_frames_labelled_in_part_count_as_unlabelled(root):
     ("name", "text", "told"),
     [
         ("project_config.yaml", "project:\n  a: [\n", r"project_config\.yaml line \d"),
-        ("project_config.yaml", "project: {class_names: null}\n", "names the behaviours.*None"),
+        (
+            "project_config.yaml",
+            "project: {class_names: null}\n",
+            r"project_config\.yaml line 1: None",
+        ),
         ("project_config.yaml", "[]\n", "names the behaviours"),
-        ("project_config.yaml", "project: {class_names: [a, b], data_path: x}", "data folder is"),
-        ("project_config.yaml", "project: {class_names: [a, a, b]}", "named once.*a"),
+        (
+            "project_config.yaml",
+            "project:\n  class_names: [a, b]\n  data_path: x",
+            "yaml line 3: .*x",
+        ),
+        ("project_config.yaml", "project:\n  class_names: [a, a, b]", "yaml line 2: a"),
         (
             "DATA/m1/m1_labels.csv",
             ",background,groom\n0,1,0\n",

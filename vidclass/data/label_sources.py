@@ -1,6 +1,6 @@
 """Where labels for a conversion come from: a table by itself, or a data set of any format."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +21,7 @@ from vidclass.data.readers.frame_labels import (
     read_frame_rows,
 )
 from vidclass.data.readers.timestamps import INTERVAL_COLUMNS, read_interval_rows
+from vidclass.data.tables import place
 from vidclass.errors import UserError, UserErrors, raise_collected
 
 __all__ = ["Probe", "read_labels"]
@@ -64,7 +65,9 @@ def read_labels(
     nameless = [Mistake(line, "empty") for line, name in lines_of(rows["video"]) if name is None]
     errors += told_lines("every row names a video", path, nameless, "fill the column video")
     raise_collected(errors)
-    facts = _video_facts(rows["video"].unique(), videos, fps, probe)
+    first = rows.drop_duplicates("video")["video"]
+    places = {str(name): place(path, line) for line, name in lines_of(first)}
+    facts = _video_facts(places, videos, fps, probe)
     if of_frames:
         annotations = _intervals_of_frames(rows, path, facts)
     else:
@@ -99,9 +102,9 @@ def _of_dataset(source: str, home: Path, probe: Probe) -> Labels:
 
 
 def _video_facts(
-    names: Iterable[str], videos: Path | None, fps: float | None, probe: Probe
+    names: Mapping[str, str], videos: Path | None, fps: float | None, probe: Probe
 ) -> dict[str, VideoFacts]:
-    """Return what is known of the videos that a table names.
+    """Return what is known of the videos that a table names, each with its file and line.
 
     Raises:
         UserErrors: when a video is not in the folder, or does not open.
@@ -112,12 +115,13 @@ def _video_facts(
     root = videos.expanduser().resolve()
     found = AnnotatedVideos(root, find_videos_and_images(root, errors), None, errors)
     facts = {}
-    for name in names:
+    for name, where in names.items():
         video_id = found.find(name)
         fact = None if video_id is None else _facts_of(str(root / video_id), fps, probe)
         if fact is None:
             why = "does not open" if video_id else "is not there"
-            errors.append(UserError(f"every video is in {videos}", f"{name} {why}", "check it"))
+            told = f"{where}: {name} {why}"
+            errors.append(UserError(f"every video is in {videos}", told, "check it"))
         else:
             facts[name] = fact
     raise_collected(errors)
@@ -151,17 +155,21 @@ def _intervals_of_frames(
         fact = facts.get(str(video))
         if fact is None:
             raise UserError(
-                "labels of frames become times by a rate", f"{path.name}: none given", "--fps 25"
+                "labels of frames become times by a rate",
+                f"{place(path, int(own.index[0]))}: none given for {video}",
+                "--fps 25",
             )
         names = fact.names
         if names is None and not all(text.isascii() and text.isdigit() for text in own["frame"]):
             names = sorted(own["frame"].unique(), key=natural)
         numbers = frame_numbers(own["frame"], path, names, errors)
-        absent = [frame for frame, n in zip(own["frame"], numbers, strict=True) if n is None]
+        absent = [
+            Mistake(line, f"{video} has no image {frame}")
+            for (line, frame), n in zip(lines_of(own["frame"]), numbers, strict=True)
+            if n is None
+        ]
         if absent:
-            errors.append(
-                UserError("every label has its frame", f"{video}: no image {absent[0]}", "mend it")
-            )
+            errors += told_lines("every label has its frame", path, absent, "mend it")
             continue
         total = max(
             fact.num_frames or 0, max((n for n in numbers if n is not None), default=-1) + 1

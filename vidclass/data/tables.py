@@ -7,18 +7,21 @@ mistake later can name the place.
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 
 import pandas as pd
 
 from vidclass.errors import UserError
 
-__all__ = ["SEPARATORS", "decode_text", "place", "read_rows", "read_table", "told"]
+__all__ = ["SEPARATORS", "decode_text", "place", "read_rows", "read_table", "seen_from", "told"]
 
 SEPARATORS = (",", ";", "\t")
 MOST_TOLD = 20  # mistakes of one kind that a message lists; the rest is counted
 _UNUSED = {0x81, 0x8D, 0x8F, 0x90, 0x9D}  # of Windows-1252
+_ROOT: ContextVar[Path | None] = ContextVar("root", default=None)
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 
 
@@ -163,8 +166,23 @@ def _columns(required: Sequence[str], optional: Iterable[str] | None = None) -> 
 
 
 def place(path: Path, line: int) -> str:
-    """Return how a message names a place: ``timestamps.csv line 12``."""
-    return f"{path.name} line {line}"
+    """Return how a message names a place: ``timestamps.csv line 12``; see :func:`seen_from`."""
+    root = _ROOT.get()
+    inside = root is not None and path.is_relative_to(root) and path != root
+    return f"{path.relative_to(root).as_posix() if root and inside else path.name} line {line}"
+
+
+@contextmanager
+def seen_from(root: Path) -> Iterator[None]:
+    """Within the block, :func:`place` names files below ``root`` with their folders in it.
+
+    So that two files of one name in a data set are told apart.
+    """
+    token = _ROOT.set(root)
+    try:
+        yield
+    finally:
+        _ROOT.reset(token)
 
 
 def told(items: Sequence[str]) -> str:

@@ -31,6 +31,7 @@ from vidclass.data.readers.registry import (
     register_reader,
 )
 from vidclass.data.readers.walk import VIDEO_SUFFIXES
+from vidclass.data.tables import seen_from
 from vidclass.errors import UserError, raise_collected
 
 __all__ = [
@@ -71,7 +72,8 @@ def read_dataset(
     """
     read, path = find_reader(str(source))
     request = ReadRequest(str(source), path or home, preset, seed, home, group_pattern, progress)
-    dataset = read(request)
+    with seen_from(request.path):
+        dataset = read(request)
     if labels_needed:
         _check_classes(dataset)
     return dataset

@@ -4,6 +4,7 @@ A label file has a row a frame and a column a behaviour: 1 it is there, 0 it is 
 not labelled. The first behaviour is ``background``, which is 1 where no other one is.
 """
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -107,7 +108,7 @@ def _read_config(path: Path, errors: list[UserError]) -> tuple[tuple[str, ...], 
         errors.append(
             UserError(
                 f"{CONFIG} names the behaviours in project: class_names:",
-                f"{path.name}: {names}",
+                f"{_at(path, 'class_names')}: {names}",
                 "class_names: [background, groom, rear]",
             )
         )
@@ -115,14 +116,29 @@ def _read_config(path: Path, errors: list[UserError]) -> tuple[tuple[str, ...], 
     if len(set(names)) < len(names):
         again = sorted({name for name in names if names.count(name) > 1})
         errors.append(
-            UserError("a behaviour is named once", f"{path.name}: {', '.join(again)}", remedy)
+            UserError(
+                "a behaviour is named once",
+                f"{_at(path, 'class_names')}: {', '.join(again)}",
+                remedy,
+            )
         )
     data = path.parent / str(project.get("data_path") or "DATA")
     if not data.is_dir():
         errors.append(
-            UserError("the project's data folder is there", data, f"mend data_path in {CONFIG}")
+            UserError(
+                "the project's data folder is there",
+                f"{_at(path, 'data_path')}: {data}",
+                f"mend data_path in {CONFIG}",
+            )
         )
     return tuple(names), data
+
+
+def _at(path: Path, key: str) -> str:
+    """Return the place of a key of the project's file; its first line where it is not there."""
+    lines = decode_text(path.read_bytes()).splitlines()
+    found = (n for n, line in enumerate(lines, 1) if re.search(rf"\b{key}\b\W?\s*:", line))
+    return place(path, next(found, 1))
 
 
 def _videos_in(folder: Path) -> list[Path]:
