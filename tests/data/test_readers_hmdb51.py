@@ -95,3 +95,11 @@ def test_absent_videos_and_strange_names_are_told(root, tmp_path):
     told = "\n".join(read(root, tmp_path).warnings)
     assert "1 videos of the lists are not in the folder, first Brunette" in told
     assert "left out, not called as HMDB51's are: 1, first brush_hair/holiday.avi" in told
+
+
+def test_files_of_one_clip_are_told(root, tmp_path):
+    (root / "climb_stairs" / clip("climb_stairs", "Rocky").replace(".avi", ".mp4")).write_bytes(
+        b"y"
+    )
+    told = "mp4 from climb_stairs/Rocky_climb_stairs_u_nm_np1_ba_goo_0.avi"
+    assert any(told in warning for warning in read(root, tmp_path).warnings)

@@ -65,7 +65,10 @@ def test_cut_clips_are_whole_videos(root, tmp_path):
     assert manifest.loc["test/-0Ihsd_000000_000010.mp4", "label"] is None
     told = "\n".join(dataset.warnings)
     assert "the validation list is scored as test" in told
-    assert "2 videos of the lists are not in the folder, first ab2-_2 (train.csv line 4)" in told
+    lost = (
+        "2 videos of the lists are not in the folder, first ab2-_2 (annotations/train.csv line 4)"
+    )
+    assert lost in told
 
 
 def test_of_a_whole_upload_only_the_named_part_is_the_video(tmp_path):
@@ -116,3 +119,17 @@ def test_lists_without_any_of_their_videos_are_refused(tmp_path):
     write(tmp_path / "k", {"train.csv": HEADER + row("a", "u", 0, "train")}, ["other.mp4"])
     with pytest.raises(UserError, match=r"none is there, first u \(train.csv line 2\)"):
         read(tmp_path / "k", tmp_path)
+
+
+def test_a_clip_in_two_lists_is_told_with_both_places(root, tmp_path):
+    val = (root / "annotations" / "val.csv").read_text() + row("abseiling", "ab1-_1", 7, "val")
+    (root / "annotations" / "val.csv").write_text(val)
+    places = r"ab1-_1 \(annotations/val.csv line 4\), also ab1-_1 \(annotations/train.csv line 3\)"
+    with pytest.raises(UserErrors, match=f"in one list of Kinetics.*{places}"):
+        read(root, tmp_path)
+
+
+def test_files_of_one_clip_are_told(root, tmp_path):
+    (root / "val" / "ab1-_1_000007_000017.webm").write_bytes(b"y")
+    told = "can't tell val/ab1-_1_000007_000017.webm from train/ab1-_1_000007_000017.mp4"
+    assert any(told in warning for warning in read(root, tmp_path).warnings)

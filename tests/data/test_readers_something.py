@@ -87,7 +87,8 @@ def test_absent_videos_are_told_with_file_and_line(root, tmp_path):
     (root / "20bn-something-something-v2" / "3.webm").unlink()
     told = "\n".join(read(root, tmp_path).warnings)
     assert (
-        "1 videos of the lists are not in the folder, first 3 (something-something-v2-train" in told
+        "1 videos of the lists are not in the folder, first 3 (labels/something-something-v2-train"
+        in told
     )
     assert "json line 18)" in told
 
@@ -115,3 +116,25 @@ def test_a_wrong_list_of_classes_is_told(root, tmp_path):
     (root / "labels" / "something-something-v2-labels.json").write_text('{"a":\n "one"}')
     with pytest.raises(UserErrors, match="is a JSON object from class to number"):
         read(root, tmp_path)
+
+
+def test_an_id_in_two_lists_or_with_two_labels_is_told_with_both_places(root, tmp_path):
+    path = root / "labels" / "something-something-v2-validation.json"
+    path.write_text(json.dumps([record(5, PUSH), record(4, HOLD)], indent=1))
+    with pytest.raises(UserErrors, match=r"4 \(.*validation.json line 10\), also 4 \(.*train.json"):
+        read(root, tmp_path)
+    path.write_text(json.dumps([record(5, PUSH), record(6, HOLD)]))
+    (root / "labels" / "x-validation.json").write_text(json.dumps([record(6, PUSH)]))
+    with pytest.raises(
+        UserErrors, match=r"6 \(labels/x-validation.json line 1\), also 6 \(labels/"
+    ):
+        read(root, tmp_path)
+
+
+def test_files_of_one_id_are_told_and_the_first_is_taken(root, tmp_path):
+    (root / "other").mkdir()
+    (root / "other" / "3.mp4").write_bytes(b"y")
+    dataset = read(root, tmp_path)
+    assert "other/3.mp4" not in set(dataset.manifest["video_id"])
+    told = "can't tell other/3.mp4 from 20bn-something-something-v2/3.webm"
+    assert any(told in warning for warning in dataset.warnings)

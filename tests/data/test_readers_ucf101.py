@@ -132,3 +132,13 @@ def test_the_real_clip_of_the_shared_folder(shared_data, tmp_path):
     )
     row = dataset.manifest.iloc[0]
     assert row["group"].startswith(f"{row['label']}/g")
+
+
+def test_files_of_one_clip_are_told(root, tmp_path):
+    (root / "UCF-101" / "YoYo" / "v_YoYo_g03_c01.mp4").write_bytes(b"y")
+    dataset = read(root, tmp_path)
+    told = "can't tell UCF-101/YoYo/v_YoYo_g03_c01.mp4 from UCF-101/YoYo/v_YoYo_g03_c01.avi"
+    assert any(told in warning for warning in dataset.warnings)
+    splits = dataset.manifest.set_index("video_id")["split_1"]
+    assert splits["UCF-101/YoYo/v_YoYo_g03_c01.avi"] == "test"
+    assert splits["UCF-101/YoYo/v_YoYo_g03_c01.mp4"] is None

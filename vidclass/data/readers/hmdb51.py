@@ -13,7 +13,7 @@ import pandas as pd
 
 from vidclass.data.manifest import Dataset, new_manifest, published_columns
 from vidclass.data.readers.columns import Mistake, read_lines, told_lines
-from vidclass.data.readers.published import absent_from_folder, unused_pattern
+from vidclass.data.readers.published import absent_from_folder, first_of_each, unused_pattern
 from vidclass.data.readers.registry import ReadRequest, register_reader
 from vidclass.data.readers.walk import find_videos, stem_of
 from vidclass.errors import UserError, raise_collected
@@ -111,8 +111,10 @@ def _movie(stem: str, label: str | None) -> str | None:
 
 def _add_splits(table: pd.DataFrame, lists: list[Path], errors: list[UserError]) -> list[str]:
     """Fill ``split_1``, ``split_2``, ... of ``table`` from the lists; return warnings."""
-    keys = zip(table["label"], table["video_id"], strict=True)
-    row_of = {(label, stem_of(name)): row for row, (label, name) in enumerate(keys)}
+    labels = dict(zip(table["video_id"], table["label"], strict=True))
+    number_of = {name: row for row, name in enumerate(labels)}
+    files, alike = first_of_each(list(labels), lambda name: (labels[name], stem_of(name)))
+    row_of = {key: number_of[name] for key, name in files.items()}
     columns: dict[str, list[str | None]] = {}
     absent: list[tuple[str, str]] = []
     for path in lists:
@@ -141,7 +143,7 @@ def _add_splits(table: pd.DataFrame, lists: list[Path], errors: list[UserError])
         )
     for name, column in sorted(columns.items()):
         table[name] = pd.Series(column, index=table.index, dtype=object)
-    return absent_from_folder(absent, set(table["label"]))
+    return alike + absent_from_folder(absent, set(table["label"]))
 
 
 def _shared_movies(table: pd.DataFrame) -> list[str]:

@@ -22,7 +22,13 @@ from vidclass.data.readers.columns import (
     read_columns,
     told_lines,
 )
-from vidclass.data.readers.published import absent_from_folder, scored_lists, unused_pattern
+from vidclass.data.readers.published import (
+    absent_from_folder,
+    first_of_each,
+    named_twice,
+    scored_lists,
+    unused_pattern,
+)
 from vidclass.data.readers.registry import ReadRequest, register_reader
 from vidclass.data.readers.walk import find_videos, segment_id, stem_of
 from vidclass.data.tables import place
@@ -89,10 +95,12 @@ def _read_kinetics(request: ReadRequest) -> Dataset:
     for path in lists:
         for line, upload, start_s, end_s, label, split in _read_list(path, errors):
             found = files.find(upload, start_s, end_s)
+            where = f"{upload} ({place(path, line)})"
             if found is None:
-                absent.append((label or "", f"{upload} ({place(path, line)})"))
+                absent.append((label or "", where))
             else:
-                rows.append(found | {"label": label, "group": upload, "split": split})
+                said = {"label": label, "group": upload, "split": split, "where": where}
+                rows.append(found | said)
     raise_collected(errors)
     if not rows:
         raise UserError(
@@ -103,16 +111,14 @@ def _read_kinetics(request: ReadRequest) -> Dataset:
             "the folder that holds both the lists and the videos",
         )
     table = pd.DataFrame(rows)
-    twice = sorted(table.loc[table["video_id"].duplicated(), "video_id"].unique())
-    if twice:
-        rule = "a clip is in one list of Kinetics"
-        errors.append(UserError(rule, f"{twice[0]} ({len(twice)} such)", "take one list away"))
-        raise_collected(errors)
+    clips = table[["video_id", "where"]].assign(place=table["where"])
+    raise_collected(named_twice("a clip is in one list of Kinetics", clips, "video_id", ["place"]))
     present = set(table["label"].dropna())
     labelled = [(label, name) for label, name in absent if label]
-    warnings = unused_pattern(request) + absent_from_folder(labelled, present)
+    warnings = unused_pattern(request) + files.warnings + absent_from_folder(labelled, present)
     warnings += scored_lists(table)
-    return Dataset(root, new_manifest(table), groups_known=True, warnings=tuple(warnings))
+    manifest = new_manifest(table.drop(columns="where"))
+    return Dataset(root, manifest, groups_known=True, warnings=tuple(warnings))
 
 
 class _Files:
@@ -120,9 +126,7 @@ class _Files:
 
     def __init__(self, root: Path, names: list[str]) -> None:
         self._root = root
-        self._by_stem: dict[str, str] = {}
-        for name in names:
-            self._by_stem.setdefault(stem_of(name), name)
+        self._by_stem, self.warnings = first_of_each(names, stem_of)
 
     def find(self, upload: str, start_s: float, end_s: float) -> dict[str, object] | None:
         """Return id, path and times of a clip; None where it is absent."""

@@ -1,12 +1,16 @@
 """What readers of published data sets tell: what their lists name and a folder lacks."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from typing import TypeVar
 
 import pandas as pd
 
 from vidclass.data.readers.registry import ReadRequest
+from vidclass.errors import UserError
 
-__all__ = ["absent_from_folder", "scored_lists", "unused_pattern"]
+__all__ = ["absent_from_folder", "first_of_each", "named_twice", "scored_lists", "unused_pattern"]
+
+_Key = TypeVar("_Key", bound=Hashable)
 
 
 def absent_from_folder(absent: Iterable[tuple[str, str]], classes: set[str]) -> list[str]:
@@ -33,6 +37,46 @@ def absent_from_folder(absent: Iterable[tuple[str, str]], classes: set[str]) -> 
             "are not those of the whole published split"
         )
     return warnings
+
+
+def first_of_each(
+    names: Sequence[str], key: Callable[[str], _Key]
+) -> tuple[dict[_Key, str], list[str]]:
+    """Return the first file of each key that lists name files by, and a warning on the others."""
+    first: dict[_Key, str] = {}
+    others = []
+    for name in names:
+        taken = first.setdefault(key(name), name)
+        if taken != name:
+            others.append((taken, name))
+    if not others:
+        return first, []
+    taken, other = others[0]
+    more = f" ({len(others)} such)" if len(others) > 1 else ""
+    told = f"the lists can't tell {other} from {taken}: they mean the latter{more}"
+    return first, [told]
+
+
+def named_twice(rule: str, rows: pd.DataFrame, key: str, differ: Sequence[str]) -> list[UserError]:
+    """Return one error where lists name a video again and say something else of it.
+
+    Args:
+        rule: that is broken.
+        rows: what the lists say; ``where`` is the name with its file and line.
+        key: the column that tells videos apart.
+        differ: columns of which a value has to differ for a mistake; absent ones say nothing.
+    """
+    wrong: dict[str, str] = {}
+    for column in differ:
+        said = rows[rows[column].notna()]
+        first = said.groupby(key).transform("first")
+        others = said[column].to_numpy() != first[column].to_numpy()
+        pairs = zip(said.loc[others, "where"], first.loc[others, "where"], strict=True)
+        wrong |= {where: f"{where}, also {earlier}" for where, earlier in pairs}
+    if not wrong:
+        return []
+    more = f" ({len(wrong)} such)" if len(wrong) > 1 else ""
+    return [UserError(rule, f"{next(iter(wrong.values()))}{more}", "take it out of one list")]
 
 
 def unused_pattern(request: ReadRequest) -> list[str]:

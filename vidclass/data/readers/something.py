@@ -16,7 +16,13 @@ import pandas as pd
 from vidclass.data.image_folders import RATE_FILE
 from vidclass.data.manifest import Dataset, new_manifest
 from vidclass.data.readers.columns import Mistake, duplicates, read_lines, read_text, told_lines
-from vidclass.data.readers.published import absent_from_folder, scored_lists, unused_pattern
+from vidclass.data.readers.published import (
+    absent_from_folder,
+    first_of_each,
+    named_twice,
+    scored_lists,
+    unused_pattern,
+)
 from vidclass.data.readers.registry import ReadRequest, register_reader
 from vidclass.data.readers.walk import find_videos, stem_of
 from vidclass.data.tables import place
@@ -64,9 +70,11 @@ def _read_something(request: ReadRequest) -> Dataset:
             "the lists beside the videos, or below labels/",
         )
     errors: list[UserError] = []
-    files = {stem_of(name): name for name in find_videos(root, errors)}
+    files, alike = first_of_each(find_videos(root, errors), stem_of)
     listed = pd.concat([_read_list(path, errors) for path in lists], ignore_index=True)
     class_names = _class_names(root, listed, errors)
+    rule = "a video is in one list of Something-Something or Jester, with one label"
+    errors += named_twice(rule, listed[listed["id"] != ""], "id", ("split", "label"))
     raise_collected(errors)
     # test-answers.csv gives the labels that test.json leaves out.
     listed = listed.sort_values("label", na_position="last", kind="stable").drop_duplicates("id")
@@ -82,7 +90,8 @@ def _read_something(request: ReadRequest) -> Dataset:
     table["path"] = [str(root / name) for name in table["video_id"]]
     table["group"] = table["video_id"]
     absent = listed[~present & listed["label"].notna()]
-    warnings = unused_pattern(request) + absent_from_folder(
+    warnings = unused_pattern(request) + alike
+    warnings += absent_from_folder(
         zip(absent["label"], absent["where"], strict=True), set(table["label"].dropna())
     )
     warnings += scored_lists(table) + _frame_folders(table)

@@ -11,7 +11,7 @@ import pandas as pd
 
 from vidclass.data.manifest import Dataset, new_manifest
 from vidclass.data.readers.columns import Mistake, read_lines, told_lines
-from vidclass.data.readers.published import absent_from_folder, unused_pattern
+from vidclass.data.readers.published import absent_from_folder, first_of_each, unused_pattern
 from vidclass.data.readers.registry import ReadRequest, register_reader
 from vidclass.data.readers.walk import find_videos, stem_of
 from vidclass.errors import UserError, raise_collected
@@ -105,7 +105,9 @@ def _class_names(lists: Path, errors: list[UserError]) -> tuple[str, ...]:
 
 def _add_splits(table: pd.DataFrame, lists: Path, errors: list[UserError]) -> list[str]:
     """Fill ``split_1``, ``split_2``, ... of ``table`` from the lists; return warnings."""
-    row_of = {stem_of(name).casefold(): row for row, name in enumerate(table["video_id"])}
+    number_of = {name: row for row, name in enumerate(table["video_id"])}
+    files, alike = first_of_each(list(number_of), lambda name: stem_of(name).casefold())
+    row_of = {stem: number_of[name] for stem, name in files.items()}
     columns: dict[str, list[str | None]] = {}
     absent: list[tuple[str, str]] = []
     for path in sorted(lists.iterdir()):
@@ -134,7 +136,7 @@ def _add_splits(table: pd.DataFrame, lists: Path, errors: list[UserError]) -> li
         )
     for name, column in sorted(columns.items()):
         table[name] = pd.Series(column, index=table.index, dtype=object)
-    return absent_from_folder(absent, set(table["label"]))
+    return alike + absent_from_folder(absent, set(table["label"]))
 
 
 def _listed(path: Path, errors: list[UserError]) -> Iterable[tuple[int, str]]:
