@@ -19,7 +19,7 @@ from tests.cluster.ec2 import PROFILE, RAY, STORE, FakeEC2, fake_ec2, seconds_to
 from tests.cluster.hosts import why_not
 
 AIM_S = 60.0
-PATIENCE_S = 300.0
+PATIENCE_S = 600.0
 STUDY = (
     f'VIDCLASS_STORE="{STORE}" python -m vidclass.sweep smoke'
     " --set budget.epochs=20 --set budget.trials=200 --set study=starts"
@@ -41,6 +41,7 @@ def main() -> None:
         ec2.hosts.use_image()
         with_image = [_replaced(ec2) for _ in range(machines)]
         study.kill()
+        study.wait()
     rows = [_row("pip installs the wheel", without), _row("wheel in the image", with_image)]
     _common.print_table(rows)
     aim = _common.against_aim(
