@@ -106,9 +106,12 @@ class Labelled:
         """Return the rows by which groups are divided: a video once for every class that it shows.
 
         A video that shows no class has to be somewhere too: it counts for the most frequent one.
+        Where no video shows any, there is nothing to divide by, and no row is returned.
         """
         counts = self.shown["label"].value_counts()
         rows = self.videos.drop(columns="label").merge(self.shown, on="video_id", how="left")
+        if counts.empty:
+            return rows.iloc[:0]
         return rows.assign(label=rows["label"].fillna(counts.index[0]))
 
 

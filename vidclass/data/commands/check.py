@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from vidclass.data.check import Checked
+    from vidclass.data.manifest import Dataset
 
 __all__ = ["EXAMPLE", "command"]
 
@@ -75,7 +76,7 @@ def _division(seen: Scanned, file: Path | None, seed: int) -> tuple["pd.DataFram
         given = read_split_file(file, seen.manifest)
         videos = rows_to_divide(seen.manifest, seen.dataset)
         return completed(given, videos, valid_share=SHARE, seed=seed), ""
-    if seen.dataset.annotations is None and seen.dataset.manifest["label"].isna().all():
+    if not _any_label(seen.dataset):
         return None, ""
     try:
         videos = rows_to_divide(seen.manifest, seen.dataset)
@@ -85,6 +86,12 @@ def _division(seen: Scanned, file: Path | None, seed: int) -> tuple["pd.DataFram
     except UserErrors as errors:
         return None, "; ".join(f"{error.rule}: {error.received}" for error in errors.errors)
     return found, ""
+
+
+def _any_label(dataset: "Dataset") -> bool:
+    parts = dataset.annotations
+    of_parts = parts is not None and parts["label"].notna().any()
+    return bool(of_parts or dataset.manifest["label"].notna().any())
 
 
 def _lines(found: "Checked", facts: "pd.DataFrame") -> Iterator[str]:
