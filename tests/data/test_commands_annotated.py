@@ -54,3 +54,38 @@ def test_where_nobody_has_labelled_yet(fixture: str, request: pytest.FixtureRequ
     assert code == 0 and "videos     2, of which 2 decode" in told, told
     code, told = run("split", source)
     assert code != 0 and "mistake" in told, told
+
+
+@pytest.fixture
+def two_annotators(tmp_path: Path, write_video: Callable[..., Path]) -> Path:
+    """Eight videos of 1.2 s, each labelled by ann (walk, rest) and by bob, who knows groom too."""
+    rows = ["video,time_start,time_end,label,subject,annotator"]
+    for number in range(8):
+        write_video(tmp_path / "set" / f"v{number}.mp4", num_frames=12, seed=number)
+        rows += [
+            f"v{number},0,0.5,walk,left,ann",
+            f"v{number},0.5,1,rest,right,ann",
+            f"v{number},0,0.6,{'walk' if number % 2 else 'groom'},left,bob",
+        ]
+    (tmp_path / "set" / "timestamps.csv").write_text("\n".join(rows) + "\n")
+    return tmp_path / "set"
+
+
+def test_all_annotators_are_put_together_unless_one_is_named(two_annotators: Path) -> None:
+    code, told = run("check", two_annotators)
+    assert code == 0 and "divided    5 folds, every video test once" in told, told
+    code, told = run("split", two_annotators, "--folds", 2)
+    assert code == 0 and {"groom", "rest", "walk"} <= {line.split()[0] for line in lines(told)}
+    code, told = run("split", two_annotators, "--folds", 2, "--annotator", "ann")
+    assert code == 0 and "groom" not in told and "walk" in told, told
+    code, told = run("confounds", two_annotators, "--subject", "right")
+    assert code == 0 and "majority class 100.0 %" in told, told
+    code, told = run("explore", two_annotators, "--annotator", "bob")
+    assert code == 0 and "groom" in told and "rest" not in told, told
+    for verb in ("check", "confounds", "explore", "split"):
+        code, told = run(verb, two_annotators, "--annotator", "eve")
+        assert code != 0 and "the annotator is in the annotations" in told and "ann, bob" in told
+
+
+def lines(told: str) -> list[str]:
+    return [line for line in told.splitlines() if line.strip()]

@@ -28,6 +28,7 @@ __all__ = [
     "UNLABELLED",
     "Present",
     "Task",
+    "annotations_by",
     "choose_annotations",
     "class_names_of",
     "described_rows",
@@ -66,14 +67,13 @@ def class_names_of(annotations: pd.DataFrame) -> tuple[str, ...]:
     return tuple(sorted(annotations["label"].dropna().unique()))
 
 
-def choose_annotations(
+def annotations_by(
     annotations: pd.DataFrame, *, annotator: str | None = None, subject: str | None = None
 ) -> pd.DataFrame:
-    """Return the rows of one annotator and of one subject; None takes all there are.
+    """Return the rows of one annotator and of one subject; None takes those of all.
 
     Raises:
-        UserError: when the name is not in the table, or several annotators labelled one video and
-            none is chosen (they would be taken for behaviours at the same time).
+        UserError: when the name is not in the table.
     """
     chosen = annotations
     for column, name in (("annotator", annotator), ("subject", subject)):
@@ -85,6 +85,19 @@ def choose_annotations(
                 f"the {column} is in the annotations", name, ", ".join(names) or "leave it out"
             )
         chosen = chosen[chosen[column] == name]
+    return chosen.reset_index(drop=True)
+
+
+def choose_annotations(
+    annotations: pd.DataFrame, *, annotator: str | None = None, subject: str | None = None
+) -> pd.DataFrame:
+    """Return the rows of one annotator and of one subject; None takes all there are.
+
+    Raises:
+        UserError: when the name is not in the table, or several annotators labelled one video and
+            none is chosen (they would be taken for behaviours at the same time).
+    """
+    chosen = annotations_by(annotations, annotator=annotator, subject=subject)
     several = chosen.groupby("video_id")["annotator"].nunique()
     several = several[several > 1]
     if len(several):
@@ -93,7 +106,7 @@ def choose_annotations(
             f"{len(several)} videos have several, first {several.index[0]}",
             f"choose one of: {', '.join(sorted(chosen['annotator'].dropna().unique()))}",
         )
-    return chosen.reset_index(drop=True)
+    return chosen
 
 
 def frame_span(

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 import typer
 
 from vidclass.data.commands.scanned import (
+    ANNOTATOR,
     GROUP_PATTERN,
     HOLD_OUT_BY,
     SOURCE,
+    SUBJECT,
     Scanned,
     rows_to_divide,
     scanned,
@@ -38,6 +40,8 @@ def command(
         None, help="A split file to hold the videos against; else they are divided by groups."
     ),
     seed: int = typer.Option(0, help="Seed of that division."),
+    annotator: str | None = ANNOTATOR,
+    subject: str | None = SUBJECT,
     out: Path | None = typer.Option(None, help="Write all findings as JSON."),
 ) -> None:
     """Decode every frame of every file, count frames against labels, look for copies and leaks.
@@ -47,7 +51,7 @@ def command(
     from vidclass.data.check import describe_classes, examine
     from vidclass.data.frame_label_check import dataset_mismatches
 
-    seen = scanned(source, group_pattern, hold_out_by)
+    seen = scanned(source, group_pattern, hold_out_by, annotator=annotator, subject=subject)
     mismatches = dataset_mismatches(seen.dataset, seen.manifest)
     division, undivided = _division(seen, splits, seed)
     found = examine(

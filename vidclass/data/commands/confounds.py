@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 import typer
 
 from vidclass.data.commands.scanned import (
+    ANNOTATOR,
     GROUP_PATTERN,
     HOLD_OUT_BY,
     SOURCE,
+    SUBJECT,
     rows_to_divide,
     scanned,
 )
@@ -32,6 +34,8 @@ def command(
     group_pattern: str | None = GROUP_PATTERN,
     hold_out_by: str | None = HOLD_OUT_BY,
     seed: int = typer.Option(0, help="Seed of the folds of the metadata score."),
+    annotator: str | None = ANNOTATOR,
+    subject: str | None = SUBJECT,
     out: Path | None = typer.Option(None, help="Write the table as CSV."),
 ) -> None:
     """Tell how far each column of the data set, and the figures of the files, give the label away.
@@ -43,7 +47,7 @@ def command(
     from vidclass.errors import UserError
     from vidclass.home import write_aside
 
-    seen = scanned(source, group_pattern, hold_out_by)
+    seen = scanned(source, group_pattern, hold_out_by, annotator=annotator, subject=subject)
     videos = rows_to_divide(seen.manifest, seen.dataset)
     if videos.empty:
         raise UserError(

@@ -5,7 +5,15 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from vidclass.data.commands.scanned import GROUP_PATTERN, HOLD_OUT_BY, SOURCE, Scanned, scanned
+from vidclass.data.commands.scanned import (
+    ANNOTATOR,
+    GROUP_PATTERN,
+    HOLD_OUT_BY,
+    SOURCE,
+    SUBJECT,
+    Scanned,
+    scanned,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,6 +32,8 @@ def command(
     videos: int = typer.Option(60, min=0, help="Videos on the contact sheet; 0 leaves it out."),
     group_pattern: str | None = GROUP_PATTERN,
     hold_out_by: str | None = HOLD_OUT_BY,
+    annotator: str | None = ANNOTATOR,
+    subject: str | None = SUBJECT,
 ) -> None:
     """Tell counts, lengths, sizes, frame rates and class shares; show first and last frames.
 
@@ -38,7 +48,7 @@ def command(
 
     if out is not None and out.suffix != ".html":
         raise UserError("the page of a data set is an .html file", out, f"{out.stem}.html")
-    seen = scanned(source, group_pattern, hold_out_by)
+    seen = scanned(source, group_pattern, hold_out_by, annotator=annotator, subject=subject)
     found = explore(seen.manifest, seen.dataset.groups_known, seen.dataset.annotations)
     console = Console()
     for what, told in found.overview:

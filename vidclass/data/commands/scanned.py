@@ -1,6 +1,6 @@
 """What the verbs that look at every video begin with: read, hash, decode, find copies."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import typer
@@ -15,10 +15,13 @@ if TYPE_CHECKING:
     from vidclass.data.scan import Scans
 
 __all__ = [
+    "ANNOTATOR",
     "GROUP_PATTERN",
     "HOLD_OUT_BY",
     "SOURCE",
+    "SUBJECT",
     "Scanned",
+    "labels_by",
     "rows_to_divide",
     "scanned",
     "tell_files",
@@ -31,6 +34,8 @@ GROUP_PATTERN = typer.Option(
 HOLD_OUT_BY = typer.Option(
     None, help="Column that is never divided (animal) in place of group; several joined by +."
 )
+ANNOTATOR = typer.Option(None, help="Whose labels of parts are taken; else all are put together.")
+SUBJECT = typer.Option(None, help="Of which subject labels of parts are taken; else of all.")
 
 
 @dataclass(frozen=True)
@@ -60,22 +65,55 @@ def tell_files(stage: str, done: int, total: int) -> None:
     tell_progress(done, total, stage, "files")
 
 
-def scanned(source: str, group_pattern: str | None, by: str | None) -> Scanned:
+def scanned(
+    source: str,
+    group_pattern: str | None,
+    by: str | None,
+    *,
+    annotator: str | None = None,
+    subject: str | None = None,
+) -> Scanned:
     """Read the data set and decode each of its files that was not decoded yet."""
     from vidclass.data.groups import hold_out_by
     from vidclass.data.readers import read_dataset
     from vidclass.data.scan import scan_dataset
 
     dataset = read_dataset(source, home=home(), group_pattern=group_pattern, labels_needed=False)
+    dataset = labels_by(dataset, annotator, subject)
     manifest, scans = scan_dataset(dataset, home(), tell_files)
     return Scanned(dataset, hold_out_by(manifest, by), scans)
 
 
+def labels_by(dataset: "Dataset", annotator: str | None, subject: str | None) -> "Dataset":
+    """Return the data set with the labels of one annotator and subject; None takes those of all.
+
+    Raises:
+        UserError: when nobody is called so, or the labels are of whole videos.
+    """
+    from vidclass.data.annotations import annotations_by
+    from vidclass.errors import UserError
+
+    if annotator is None and subject is None:
+        return dataset
+    if dataset.annotations is None:
+        raise UserError(
+            "annotators and subjects are chosen among labels of parts",
+            f"{dataset.root} labels whole videos",
+            "leave --annotator and --subject out",
+        )
+    rows = annotations_by(dataset.annotations, annotator=annotator, subject=subject)
+    return replace(dataset, annotations=rows)
+
+
 def rows_to_divide(manifest: "pd.DataFrame", dataset: "Dataset") -> "pd.DataFrame":
-    """Return the usable videos by their labels; one with several labels has a row for each."""
+    """Return the usable videos by their labels; one with several labels has a row for each.
+
+    A video is divided by what any annotator saw in it.
+    """
     from vidclass.data.manifest import usable
     from vidclass.data.sample_table import Labelling, labelled
 
     if dataset.annotations is None:
         return usable(manifest)
-    return labelled(manifest, dataset, Labelling("multilabel")).rows_to_divide()
+    together = replace(dataset, annotations=dataset.annotations.assign(annotator=None))
+    return labelled(manifest, together, Labelling("multilabel")).rows_to_divide()

@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING
 import typer
 
 from vidclass.data.commands.scanned import (
+    ANNOTATOR,
     GROUP_PATTERN,
     HOLD_OUT_BY,
     SOURCE,
+    SUBJECT,
+    labels_by,
     rows_to_divide,
     tell_files,
 )
@@ -51,6 +54,8 @@ def command(
         None, help="A split published with the data set: its number, or all (each a fold)."
     ),
     seed: int = typer.Option(0, help="The same seed gives the same splits."),
+    annotator: str | None = ANNOTATOR,
+    subject: str | None = SUBJECT,
 ) -> None:
     """Divide by groups, stratified by class: shares, k folds, one group out, or lists of names.
 
@@ -67,6 +72,7 @@ def command(
     from vidclass.data.split_file import split_by_lists, write_split_file
 
     dataset = read_dataset(source, home=home(), group_pattern=group_pattern)
+    dataset = labels_by(dataset, annotator, subject)
     manifest, scans = known_scans(dataset, home(), tell_files)
     manifest = select_videos(
         held_out_by(manifest, hold_out_by), classes=_classes(classes), share=share, seed=seed
