@@ -96,6 +96,21 @@ def test_unlabelled_files_are_checked_too(
 
 
 @pytest.mark.usefixtures("small_ray")
+def test_a_bad_file_that_was_replaced_is_counted_no_more(
+    home: Path, tmp_path: Path, write_video: Callable[..., Path]
+) -> None:
+    for seed in range(2):
+        write_video(tmp_path / "set" / f"{seed}.mp4", seed=seed)
+    bad = tmp_path / "set" / "2.mp4"
+    bad.write_bytes((tmp_path / "set" / "1.mp4").read_bytes()[:400])
+    result = RUNNER.invoke(app, ["check", str(tmp_path / "set")])
+    assert result.exit_code == 1 and "decoded    2 of 3 files" in result.output, result.output
+    write_video(bad, seed=2)
+    result = RUNNER.invoke(app, ["check", str(tmp_path / "set")])
+    assert result.exit_code == 0 and "decoded    3 of 3 files" in result.output, result.output
+
+
+@pytest.mark.usefixtures("small_ray")
 def test_frames_without_a_label_are_listed(
     home: Path, tmp_path: Path, write_video: Callable[..., Path]
 ) -> None:

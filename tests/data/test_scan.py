@@ -85,7 +85,7 @@ def test_an_interrupted_scan_goes_on(
 
     with pytest.raises(KeyboardInterrupt):
         scan_files(manifest, cache, stop)
-    assert len(Scans(cache).facts) == 2
+    assert len(Scans(cache, manifest).facts) == 2
     calls: list[tuple[int, int]] = []
     scans = scan_files(manifest, cache, lambda *at: calls.append(at))
     assert calls == [(1, 2), (2, 2)] and len(scans.facts) == 4

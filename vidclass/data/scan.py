@@ -137,7 +137,7 @@ def known_scans(
 ) -> tuple[pd.DataFrame, "Scans"]:
     """Return what `scan_dataset` returns of the files that it decoded before; decode none."""
     manifest = _hashed(dataset, home, progress)
-    scans = Scans(_folder(dataset, home))
+    scans = Scans(_folder(dataset, home), manifest)
     return with_facts(manifest, scans.facts), scans
 
 
@@ -166,7 +166,7 @@ def scan_files(
     """
     readable = manifest[(manifest["status"] == STATUS_OK) & manifest["content_hash"].notna()]
     files = readable.drop_duplicates("content_hash")
-    left = files[~files["content_hash"].isin(Scans(folder).facts["content_hash"])]
+    left = files[~files["content_hash"].isin(Scans(folder, files).facts["content_hash"])]
     hashes, paths = left["content_hash"].tolist(), left["path"].astype(str).tolist()
     rows: list[dict[str, Any]] = []
     died: list[dict[str, Any]] = []  # not cached: a fuller machine may have been the reason
@@ -182,7 +182,7 @@ def scan_files(
             rows, flushed = [], time.monotonic()
         progress(done, len(paths))
     _flush(rows, folder)
-    return Scans(folder, died)
+    return Scans(folder, manifest, died)
 
 
 def _flush(rows: list[dict[str, Any]], folder: Path) -> None:
@@ -198,14 +198,25 @@ def _flush(rows: list[dict[str, Any]], folder: Path) -> None:
 class Scans:
     """What is known of the files of a data set; pictures are read when they are asked for.
 
+    The folder also keeps what it knows of files that were in the data set before.
+
+    Args:
+        folder: where `scan_files` keeps what it saw.
+        manifest: the data set, with content hashes.
+        died: facts of files that are not kept.
+
     Attributes:
-        facts: a row a file: ``FACT_COLUMNS``.
+        facts: a row a file of the data set that was scanned: ``FACT_COLUMNS``.
     """
 
-    def __init__(self, folder: Path, died: Sequence[dict[str, Any]] = ()) -> None:
+    def __init__(
+        self, folder: Path, manifest: pd.DataFrame, died: Sequence[dict[str, Any]] = ()
+    ) -> None:
         self._folder = folder
         dead = pd.DataFrame(list(died), columns=list(FACT_COLUMNS))
-        self.facts = pd.concat([self._read(list(FACT_COLUMNS)), dead], ignore_index=True)
+        known = pd.concat([self._read(list(FACT_COLUMNS)), dead], ignore_index=True)
+        is_there = known["content_hash"].isin(manifest["content_hash"].dropna())
+        self.facts = known[is_there].reset_index(drop=True)
 
     def signatures(self, manifest: pd.DataFrame) -> dict[str, Signature]:
         """Return the signature of each video of ``manifest`` that decodes, by its id."""
