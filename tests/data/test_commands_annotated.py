@@ -1,5 +1,6 @@
 """The verbs that look before a study, on videos whose labels are of parts of them."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -54,6 +55,16 @@ def test_where_nobody_has_labelled_yet(fixture: str, request: pytest.FixtureRequ
     assert code == 0 and "videos     2, of which 2 decode" in told, told
     code, told = run("split", source)
     assert code != 0 and "mistake" in told, told
+
+
+def test_what_the_reader_warns_of_is_told(empty_labels: Path, tmp_path: Path) -> None:
+    with (empty_labels / "timestamps.csv").open("a") as table:
+        table.write("v1,0.3,0.3,jump\nv1,0.4,0.4,jump\n")
+    out = tmp_path / "found.json"
+    _, told = run("check", empty_labels, "--out", out)
+    warning = "timestamps.csv: 2 rows without length are point events; each marks one frame"
+    assert f"warning    {warning}\n" in told
+    assert json.loads(out.read_text())["warnings"] == [warning]
 
 
 @pytest.fixture

@@ -89,6 +89,15 @@ def test_each_quarantined_video_is_named_with_its_reason(one_split: Reported) ->
     assert rows["Videos left out"] == "broken.mp4: no video stream"
 
 
+def test_what_the_reader_warned_of_is_told(one_split: Reported) -> None:
+    tables = one_split.tables
+    assert "Warnings of the data" not in dict(protocol_rows(tables, "held out"))
+    data = {**tables.state.data, "warnings": ["a.tsv: no subject", "b.tsv: no subject"]}
+    warned = replace(tables, state=replace(tables.state, data=data))
+    rows = dict(protocol_rows(warned, "held out"))
+    assert rows["Warnings of the data"] == "a.tsv: no subject; b.tsv: no subject"
+
+
 def test_unequal_trials_are_red_once_the_study_is_complete(one_split: Reported) -> None:
     tables = one_split.tables
     assert told(tables)["Equal budget"].colour == "green"

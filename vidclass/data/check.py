@@ -33,6 +33,7 @@ class Checked:
         splits: how the videos are divided; None where they can't be, or none is labelled.
         undivided: why labelled videos can't be.
         leaks: what is in two splits of a fold.
+        warnings: what the user should know but need not mend.
     """
 
     manifest: pd.DataFrame
@@ -42,6 +43,7 @@ class Checked:
     splits: pd.DataFrame | None
     undivided: str
     leaks: Sequence[Leak]
+    warnings: Sequence[str] = ()
 
     @property
     def unreadable(self) -> pd.DataFrame:
@@ -65,6 +67,7 @@ class Checked:
             "same_footage": self.copies.to_dict("records"),
             "undivided": self.undivided,
             "leaks": leak_table(self.leaks).to_dict("records"),
+            "warnings": list(self.warnings),
         }
 
 
@@ -75,6 +78,7 @@ def examine(
     *,
     undivided: str = "",
     mismatches: pd.DataFrame | None = None,
+    warnings: Sequence[str] = (),
 ) -> Checked:
     """Put together what is wrong.
 
@@ -84,6 +88,7 @@ def examine(
         splits: the division to hold the videos against; None where there is none.
         undivided: why labelled videos can't be divided.
         mismatches: videos whose frames and frame labels differ; None where labels are of videos.
+        warnings: of the reader.
     """
     contents = same_contents(manifest)
     copies = _without(copies, contents)
@@ -97,6 +102,7 @@ def examine(
         splits=splits,
         undivided=undivided,
         leaks=leaks,
+        warnings=warnings,
     )
 
 

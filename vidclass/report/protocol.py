@@ -131,6 +131,12 @@ def _left_out(tables: StudyTables) -> list[tuple[str, str]]:
     return [("Videos left out", without_paths("; ".join(told)))] if told else []
 
 
+def _warned(tables: StudyTables) -> list[tuple[str, str]]:
+    """Return what the data set's reader warned of."""
+    told = tables.state.data.get("warnings", ())
+    return [("Warnings of the data", without_paths("; ".join(told)))] if told else []
+
+
 def protocol_rows(tables: StudyTables, held_out: str) -> list[tuple[str, str]]:
     """Return the protocol as (question, answer).
 
@@ -147,6 +153,7 @@ def protocol_rows(tables: StudyTables, held_out: str) -> list[tuple[str, str]]:
         ("Store", _store(tables)),
         *_further_stores(tables),
         *_left_out(tables),
+        *_warned(tables),
         ("Study file", f"hash {str(started.get('spec_hash', ''))[:HASH_LENGTH]}"),
         ("Unit of independence", f"{spec.primary.unit} ({state.data['num_groups']:,} of them)"),
         ("Primary figure", f"{spec.primary.metric} at {tables.unit} level"),

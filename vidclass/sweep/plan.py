@@ -192,6 +192,8 @@ def plan_lines(loaded: LoadedStudy, home: Path) -> Iterator[str]:
         f"{plan.num_groups} groups"
         + ("" if dataset.groups_known else " (unknown: each file is taken as its own group)")
     )
+    for warning in dataset.warnings:
+        yield f"warning    {warning}"
     yield f"split      {_split_told(spec, dataset.manifest, plan.num_folds)}"
     window = data.window
     yield f"window     {window.span_s:g} s, {window.num_frames} frames, {data.views} views"

@@ -109,6 +109,7 @@ def prepare_data(engine: Engine, progress: Callable[[Progress], None]) -> None:
         **prepared.facts(),
         num_quarantined=int((manifest["status"] != "ok").sum()),
         groups_known=bool(dataset.groups_known),
+        warnings=list(dataset.warnings),
         near_duplicates=None if copies is None else _leaking(splits, videos, copies),
         confounds=confound_facts(rows[rows["video_id"].isin(videos["video_id"])]),
         published=data.split.published if published_columns(videos) else None,

@@ -152,6 +152,7 @@ def _work(engine: Engine, loaded: LoadedStudy, screen: Screen) -> None:
         engine.recover()
         with decoding(leases, screen.say):
             prepare_data(engine, screen.data_progress)
+        screen.warn(engine.state.data.get("warnings", ()))
         if leases is not None:
             leases.enter(resources, slots, decodes=False, say=screen.say)
             engine.gate = leases

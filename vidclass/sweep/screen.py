@@ -2,11 +2,12 @@
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from rich.console import Console, Group
 from rich.live import Live
+from rich.markup import escape
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
@@ -55,6 +56,11 @@ class Screen:
     def say(self, line: str) -> None:
         """Print one line that stays."""
         self.console.print(line, highlight=False, soft_wrap=True)
+
+    def warn(self, warnings: Sequence[str]) -> None:
+        """Print what the data set was warned of, a line each."""
+        for told in warnings:
+            self.say(f"warning: {escape(told)}")
 
     def data_progress(self, progress: Progress) -> None:
         """Take how far the data phase is; called from the data phase, often."""

@@ -146,6 +146,7 @@ def _worked(engine: Engine, loaded: LoadedStudy, screen: Screen) -> Trained:
     try:
         if engine.state.end_reason != "complete":
             _prepare(engine, loaded, screen)
+            screen.warn(engine.state.data.get("warnings", ()))
             while (job := engine.propose()) is not None:
                 _run(engine, job, screen.say)
             engine.append("study_ended", reason=engine.finished)

@@ -55,7 +55,12 @@ def command(
     mismatches = dataset_mismatches(seen.dataset, seen.manifest)
     division, undivided = _division(seen, splits, seed)
     found = examine(
-        seen.manifest, seen.copies, division, undivided=undivided, mismatches=mismatches
+        seen.manifest,
+        seen.copies,
+        division,
+        undivided=undivided,
+        mismatches=mismatches,
+        warnings=seen.dataset.warnings,
     )
     groups = "groups given" if seen.dataset.groups_known else "no groups given: each is its own"
     typer.echo(f"{len(found.manifest)} videos in {seen.dataset.root}; {groups}")
@@ -126,6 +131,7 @@ def _lines(found: "Checked", facts: "pd.DataFrame") -> Iterator[str]:
     else:
         yield "undivided  no video is labelled"
     yield from _some("LEAK", [leak.told for leak in found.leaks])
+    yield from _some("warning", list(found.warnings))
     yield "clean      nothing has to be mended" if found.clean else "mend       what is named above"
 
 
