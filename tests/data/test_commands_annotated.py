@@ -98,5 +98,34 @@ def test_all_annotators_are_put_together_unless_one_is_named(two_annotators: Pat
         assert code != 0 and "the annotator is in the annotations" in told and "ann, bob" in told
 
 
+def test_intervals_that_a_study_would_cut_or_refuse_are_named(
+    tmp_path: Path, write_video: Callable[..., Path]
+) -> None:
+    rows = ["video,time_start,time_end,label"]
+    for number in range(10):
+        write_video(tmp_path / "set" / f"v{number}.mp4", num_frames=12, seed=number)
+        rows += [f"v{number},0,0.6,walk", f"v{number},0.6,1.25,rest"]  # within a frame of 1.2 s
+    table = tmp_path / "set" / "timestamps.csv"
+    table.write_text("\n".join(rows) + "\n")
+    code, told = run("check", tmp_path / "set", "--task", "multiclass")
+    assert code == 0 and "outside" not in told and "overlapping" not in told, told
+    rows[2] = "v0,0.5,3,rest"
+    rows.append("v9,2,3,walk")
+    table.write_text("\n".join(rows) + "\n")
+    code, told = run("check", tmp_path / "set")
+    found = [line for line in told.splitlines() if line.startswith("outside")]
+    cut = "v0.mp4 00:00:00.500 to 00:00:03.000, rest; --repair outside: cut off where the video"
+    assert code == 1 and len(found) == 2 and f"timestamps.csv line 3: {cut}" in found[0], told
+    assert "timestamps.csv line 22: v9.mp4" in found[1] and found[1].endswith("dropped")
+    assert "warning    1 intervals share time with another label" in told
+    code, told = run("check", tmp_path / "set", "--task", "multiclass")
+    (line,) = [line for line in told.splitlines() if line.startswith("overlapping")]
+    assert "timestamps.csv line 2: v0.mp4" in line and "timestamps.csv line 3 holds" in line
+    assert "share time" not in told
+    code, told = run("check", tmp_path / "set", "--task", "multilabel")
+    assert "overlapping" not in told and "share time" not in told
+    assert "--task is a task" in run("check", tmp_path / "set", "--task", "both")[1]
+
+
 def lines(told: str) -> list[str]:
     return [line for line in told.splitlines() if line.strip()]

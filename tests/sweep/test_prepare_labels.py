@@ -34,7 +34,7 @@ def test_what_the_reader_warns_of_is_told_by_plan_and_study(home: Path, tmp_path
     rows = ["v0,0.5,0.5,a"]
     for k in range(14):
         write(tmp_path / f"v{k}.mp4", footage(k)[:12])
-        rows += [f"v{k},0,0.8,{'ab'[k % 2]}", f"v{k},0.8,1.2,{'ba'[k % 2]}"]
+        rows += [f"v{k},0,0.8,{'ab'[k % 2]}", f"v{k},0.8,{9 if k == 3 else 1.2},{'ba'[k % 2]}"]
     table = tmp_path / "timestamps.csv"
     table.write_text("\n".join(["video,time_start,time_end,label", *rows]) + "\n")
     warned = "timestamps.csv: 1 rows without length are point events; each marks one frame"
@@ -42,7 +42,11 @@ def test_what_the_reader_warns_of_is_told_by_plan_and_study(home: Path, tmp_path
     loaded = load_study_file("smoke", data=str(tmp_path), overrides=words)
     assert f"warning    {warned}" in list(plan_lines(loaded, home))
     data = prepared(tmp_path, home, WINDOWS).state.data
-    assert data["warnings"] == [warned]
+    assert data["warnings"][0] == warned and len(data["warnings"]) == 2
+    assert (
+        "beyond their video count up to its end: 1, first timestamps.csv line 10: v3.mp4"
+        in (data["warnings"][1])
+    )
 
 
 def test_a_warning_stays_as_it_is_written() -> None:

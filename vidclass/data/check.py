@@ -13,6 +13,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from vidclass.data.frame_label_check import MISMATCH_COLUMNS
+from vidclass.data.interval_policy import REPORT_COLUMNS
 from vidclass.data.leakage import Leak, find_leaks, leak_table
 from vidclass.data.manifest import STATUS_QUARANTINED, usable
 
@@ -27,6 +28,8 @@ class Checked:
         manifest: every video, probed; what does not decode is quarantined with its reason.
         mismatches: a row a video whose frames and frame labels are not the same ones, see
             :func:`vidclass.data.frame_label_check.frame_label_mismatches`.
+        intervals: a row an interval that is not as a study needs it, see
+            :func:`vidclass.data.interval_check.interval_problems`.
         contents: a row a file whose content another file has too: ``content_hash``, ``video_id``.
         copies: pairs of videos that show the same footage though their files differ, see
             :func:`vidclass.data.near_duplicates.near_duplicates`.
@@ -38,6 +41,7 @@ class Checked:
 
     manifest: pd.DataFrame
     mismatches: pd.DataFrame
+    intervals: pd.DataFrame
     contents: pd.DataFrame
     copies: pd.DataFrame
     splits: pd.DataFrame | None
@@ -53,7 +57,8 @@ class Checked:
     @property
     def clean(self) -> bool:
         """Whether there is nothing to mend."""
-        return not (len(self.unreadable) or len(self.mismatches) or self.leaks or self.undivided)
+        tables = (self.unreadable, self.mismatches, self.intervals)
+        return not (any(map(len, tables)) or self.leaks or self.undivided)
 
     def as_json(self) -> dict[str, Any]:
         """Return all findings as plain values."""
@@ -63,6 +68,7 @@ class Checked:
             "num_videos": len(self.manifest),
             "unreadable": unreadable.to_dict("records"),
             "label_mismatches": self.mismatches.to_dict("records"),
+            "intervals": self.intervals.to_dict("records"),
             "same_content": self.contents.to_dict("records"),
             "same_footage": self.copies.to_dict("records"),
             "undivided": self.undivided,
@@ -78,6 +84,7 @@ def examine(
     *,
     undivided: str = "",
     mismatches: pd.DataFrame | None = None,
+    intervals: pd.DataFrame | None = None,
     warnings: Sequence[str] = (),
 ) -> Checked:
     """Put together what is wrong.
@@ -88,15 +95,16 @@ def examine(
         splits: the division to hold the videos against; None where there is none.
         undivided: why labelled videos can't be divided.
         mismatches: videos whose frames and frame labels differ; None where labels are of videos.
-        warnings: of the reader.
+        intervals: intervals to mend; None where labels are of videos.
+        warnings: what need not be mended.
     """
     contents = same_contents(manifest)
     copies = _without(copies, contents)
     leaks = [] if splits is None else find_leaks(splits, manifest, copies)
-    empty = pd.DataFrame(columns=list(MISMATCH_COLUMNS))
     return Checked(
         manifest=manifest,
-        mismatches=empty if mismatches is None else mismatches,
+        mismatches=_or_none(mismatches, MISMATCH_COLUMNS),
+        intervals=_or_none(intervals, REPORT_COLUMNS),
         contents=contents,
         copies=copies,
         splits=splits,
@@ -104,6 +112,10 @@ def examine(
         leaks=leaks,
         warnings=warnings,
     )
+
+
+def _or_none(found: pd.DataFrame | None, columns: Sequence[str]) -> pd.DataFrame:
+    return pd.DataFrame(columns=list(columns)) if found is None else found
 
 
 def same_contents(manifest: pd.DataFrame) -> pd.DataFrame:

@@ -3,6 +3,7 @@
 import hashlib
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,13 @@ from vidclass.data.confounds import confound_facts
 from vidclass.data.controls import static_share_of
 from vidclass.data.frame_label_check import refuse_mismatches
 from vidclass.data.frame_store import FrameStore
+from vidclass.data.interval_check import outside_told
 from vidclass.data.leakage import find_leaks
-from vidclass.data.manifest import published_columns, write_manifest
+from vidclass.data.manifest import Dataset, published_columns, write_manifest
 from vidclass.data.near_duplicates import stored_copies
 from vidclass.data.pipeline import Progress
 from vidclass.data.readers import is_made, read_dataset
-from vidclass.data.sample_table import labelled, make_samples
+from vidclass.data.sample_table import Labelled, labelled, make_samples
 from vidclass.data.splits import DEPLOY_FOLD, split_hash
 from vidclass.errors import UserError, raise_collected
 from vidclass.home import store_folder, write_aside
@@ -109,7 +111,7 @@ def prepare_data(engine: Engine, progress: Callable[[Progress], None]) -> None:
         **prepared.facts(),
         num_quarantined=int((manifest["status"] != "ok").sum()),
         groups_known=bool(dataset.groups_known),
-        warnings=list(dataset.warnings),
+        warnings=_warnings(dataset, found, videos),
         near_duplicates=None if copies is None else _leaking(splits, videos, copies),
         confounds=confound_facts(rows[rows["video_id"].isin(videos["video_id"])]),
         published=data.split.published if published_columns(videos) else None,
@@ -133,6 +135,12 @@ def _check_stores(
         return prepared.stores[store_key_of(ready, config.get("data", {}).get("store", common))]
 
     check_poses(spec, frames_of, home)
+
+
+def _warnings(dataset: Dataset, found: Labelled, videos: pd.DataFrame) -> list[str]:
+    """Return what the reader warned of, and what of the labels that are taken lies outside."""
+    taken = replace(dataset, annotations=found.annotations)
+    return [*dataset.warnings, *outside_told(taken, videos)]
 
 
 def _write_table(table: pd.DataFrame, path: Path) -> None:

@@ -20,6 +20,7 @@ from vidclass.data.commands.scanned import (
 if TYPE_CHECKING:
     import pandas as pd
 
+    from vidclass.data.annotations import Task
     from vidclass.data.check import Checked
     from vidclass.data.manifest import Dataset
 
@@ -42,6 +43,11 @@ def command(
     seed: int = typer.Option(0, help="Seed of that division."),
     annotator: str | None = ANNOTATOR,
     subject: str | None = SUBJECT,
+    task: str | None = typer.Option(
+        None,
+        help="multiclass: intervals of different labels that share time are to be mended; "
+        "multilabel: they are not looked for. By default they are told.",
+    ),
     out: Path | None = typer.Option(None, help="Write all findings as JSON."),
 ) -> None:
     """Decode every frame of every file, count frames against labels, look for copies and leaks.
@@ -51,8 +57,10 @@ def command(
     from vidclass.data.check import describe_classes, examine
     from vidclass.data.frame_label_check import dataset_mismatches
 
+    wanted = _task(task)
     seen = scanned(source, group_pattern, hold_out_by, annotator=annotator, subject=subject)
     mismatches = dataset_mismatches(seen.dataset, seen.manifest)
+    intervals, shared = _intervals(seen, wanted)
     division, undivided = _division(seen, splits, seed)
     found = examine(
         seen.manifest,
@@ -60,7 +68,8 @@ def command(
         division,
         undivided=undivided,
         mismatches=mismatches,
-        warnings=seen.dataset.warnings,
+        intervals=intervals,
+        warnings=[*seen.dataset.warnings, *shared],
     )
     groups = "groups given" if seen.dataset.groups_known else "no groups given: each is its own"
     typer.echo(f"{len(found.manifest)} videos in {seen.dataset.root}; {groups}")
@@ -97,6 +106,31 @@ def _division(seen: Scanned, file: Path | None, seed: int) -> tuple["pd.DataFram
     return found, ""
 
 
+def _task(word: str | None) -> "Task | None":
+    from typing import get_args
+
+    from vidclass.data.annotations import Task
+    from vidclass.errors import UserError
+
+    if word not in (None, *get_args(Task)):
+        raise UserError("--task is a task", word, " or ".join(get_args(Task)))
+    return word  # type: ignore[return-value]
+
+
+def _intervals(seen: Scanned, task: "Task | None") -> tuple["pd.DataFrame", list[str]]:
+    """Return the intervals to mend, and what is told of others."""
+    from vidclass.data.interval_check import described_interval, interval_problems
+
+    found = interval_problems(seen.dataset, seen.manifest, task or "multiclass")
+    shares = found["problem"] == "overlapping"
+    if task is not None or not shares.any():
+        return found, []
+    first = described_interval(found[shares].to_dict("records")[0])
+    told = f"{shares.sum()} intervals share time with another label, which is for data.task: "
+    told += f"multilabel (--task multiclass names all), first {first}"
+    return found[~shares], [told]
+
+
 def _any_label(dataset: "Dataset") -> bool:
     parts = dataset.annotations
     of_parts = parts is not None and parts["label"].notna().any()
@@ -107,6 +141,7 @@ def _lines(found: "Checked", facts: "pd.DataFrame") -> Iterator[str]:
     """Yield what was found, a line each, what has to be mended marked as such."""
     from vidclass.data.check import describe_splits, families
     from vidclass.data.frame_label_check import described_mismatch
+    from vidclass.data.interval_check import described_interval
 
     decoded = facts[facts["status"] == "ok"]
     readers = ", ".join(f"{name} {n}" for name, n in decoded["reader"].value_counts().items())
@@ -117,6 +152,10 @@ def _lines(found: "Checked", facts: "pd.DataFrame") -> Iterator[str]:
     yield from _some("unreadable", [f"{video}: {reason}" for video, reason in unreadable])
     mismatches = found.mismatches.itertuples(index=False, name=None)
     yield from _some("mismatch", [described_mismatch(*row) for row in mismatches])
+    wrong = found.intervals.to_dict("records")
+    for problem in ("outside", "overlapping"):
+        rows = [described_interval(row) for row in wrong if row["problem"] == problem]
+        yield from _some(problem, rows)
     copies = found.contents.groupby("content_hash", sort=False)["video_id"].agg(" = ".join)
     yield from _some("same file", copies.tolist())
     alike = [
