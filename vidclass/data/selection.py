@@ -42,8 +42,6 @@ def select_videos(
             kept["label"].isin(chosen_classes(sorted(kept["label"].unique()), classes, seed))
         ]
     if share is not None:
-        if not 0 < share <= 1:
-            raise UserError("a share of the videos is above 0 and at most 1", share, "share: 0.25")
         ids = pd.factorize(kept["label"], sort=True)[0]
         kept = share_of_groups(kept.assign(label_id=ids), share, seed=seed)
         kept = kept.drop(columns="label_id")

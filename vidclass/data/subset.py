@@ -5,6 +5,8 @@ import math
 
 import pandas as pd
 
+from vidclass.errors import UserError
+
 __all__ = ["share_of_groups"]
 
 NO_CLASS = -1
@@ -21,7 +23,12 @@ def share_of_groups(table: pd.DataFrame, share: float, *, seed: int) -> pd.DataF
         table: rows with ``group`` and ``label_id``, or ``label_ids``.
         share: of the groups, above 0 and at most 1.
         seed: of the draw.
+
+    Raises:
+        UserError: for a share outside (0, 1].
     """
+    if not 0 < share <= 1:
+        raise UserError("a share of the videos is above 0 and at most 1", share, "share: 0.25")
     rows = table
     if "label_ids" in table:
         rows = table[["group", "label_ids"]].explode("label_ids")

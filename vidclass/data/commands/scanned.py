@@ -25,6 +25,7 @@ __all__ = [
     "rows_to_divide",
     "scanned",
     "tell_files",
+    "together",
 ]
 
 SOURCE = typer.Argument(..., help="A folder, a table, or FORMAT:PATH where the format isn't plain.")
@@ -105,6 +106,13 @@ def labels_by(dataset: "Dataset", annotator: str | None, subject: str | None) ->
     return replace(dataset, annotations=rows)
 
 
+def together(dataset: "Dataset") -> "Dataset":
+    """Return the data set with the labels of parts of all annotators as those of one."""
+    if dataset.annotations is None:
+        return dataset
+    return replace(dataset, annotations=dataset.annotations.assign(annotator=None))
+
+
 def rows_to_divide(manifest: "pd.DataFrame", dataset: "Dataset") -> "pd.DataFrame":
     """Return the usable videos by their labels; one with several labels has a row for each.
 
@@ -115,5 +123,4 @@ def rows_to_divide(manifest: "pd.DataFrame", dataset: "Dataset") -> "pd.DataFram
 
     if dataset.annotations is None:
         return usable(manifest)
-    together = replace(dataset, annotations=dataset.annotations.assign(annotator=None))
-    return labelled(manifest, together, Labelling("multilabel")).rows_to_divide()
+    return labelled(manifest, together(dataset), Labelling("multilabel")).rows_to_divide()

@@ -1,6 +1,7 @@
 """``vidclass data split``: divide the videos of a data set by groups, and publish who is where."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,12 +16,14 @@ from vidclass.data.commands.scanned import (
     labels_by,
     rows_to_divide,
     tell_files,
+    together,
 )
 from vidclass.home import home
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from vidclass.data.manifest import Dataset
     from vidclass.data.published_splits import Published
     from vidclass.data.splits import Folds
 
@@ -68,15 +71,14 @@ def command(
     from vidclass.data.published_splits import divide_videos
     from vidclass.data.readers import read_dataset
     from vidclass.data.scan import known_scans
-    from vidclass.data.selection import select_videos
     from vidclass.data.split_file import split_by_lists, write_split_file
 
     dataset = read_dataset(source, home=home(), group_pattern=group_pattern)
     dataset = labels_by(dataset, annotator, subject)
     manifest, scans = known_scans(dataset, home(), tell_files)
-    manifest = select_videos(
-        held_out_by(manifest, hold_out_by), classes=_classes(classes), share=share, seed=seed
-    )
+    dataset = replace(dataset, manifest=held_out_by(manifest, hold_out_by))
+    dataset = _selected(dataset, _classes(classes), share, seed)
+    manifest = dataset.manifest
     lists = {name: path for name, path in _named(train=train, valid=valid, test=test)}
     if lists:
         manifest = split_by_lists(manifest, lists)
@@ -98,6 +100,20 @@ def command(
     if out is not None:
         write_split_file(out, splits, manifest)
         typer.echo(f"written: {out}; a study takes it with --set data.split.file={out}")
+
+
+def _selected(
+    dataset: "Dataset", classes: tuple[str, ...] | int | None, share: float | None, seed: int
+) -> "Dataset":
+    """Return some classes of the data set, a share of its groups, as a study takes them."""
+    from vidclass.data.sample_table import Labelling, select_labelled
+    from vidclass.data.selection import select_videos
+
+    if dataset.annotations is None or (classes is None and share is None):
+        videos = select_videos(dataset.manifest, classes=classes, share=share, seed=seed)
+        return replace(dataset, manifest=videos)
+    labelling = Labelling("multilabel")
+    return select_labelled(together(dataset), labelling, classes=classes, share=share, seed=seed)
 
 
 def _with_deployment(
