@@ -12,7 +12,14 @@ from typer.testing import CliRunner
 from tests.data.manifests import manifest_of
 from tests.data.test_near_duplicates import footage, write
 from vidclass.data.__main__ import app
-from vidclass.data.check import describe_classes, describe_splits, examine, families, same_contents
+from vidclass.data.check import (
+    describe_classes,
+    describe_splits,
+    examine,
+    families,
+    label_conflicts,
+    same_contents,
+)
 from vidclass.data.splits import make_splits
 
 RUNNER = CliRunner()
@@ -143,6 +150,35 @@ def test_frames_that_do_not_agree_with_labels_have_to_be_mended() -> None:
     found = examine(manifest, NO_COPIES, None, mismatches=mismatches)
     assert not found.clean and found.as_json()["label_mismatches"][0]["difference"] == -3
     assert not examine(manifest, NO_COPIES, None, undivided="too few groups").clean
+
+
+def test_copies_with_different_labels_have_to_be_mended() -> None:
+    manifest = manifest_of({"a": [1] * 3, "b": [1] * 3})
+    manifest["content_hash"] = ["same", *"xyz", "same", "same"]  # a/0, b/1 and b/2
+    found = examine(manifest, NO_COPIES, None)
+    assert not found.clean
+    assert found.as_json()["label_conflicts"] == [
+        {"content_hash": "same", "video_id": video_id, "label": video_id[0]}
+        for video_id in manifest["video_id"].iloc[[0, 4, 5]]
+    ]
+    one_label = manifest.assign(label=manifest["label"].where(manifest["label"] == "a"))
+    assert examine(one_label, NO_COPIES, None).clean
+    parts = manifest.assign(start_s=range(6), end_s=range(1, 7))
+    assert label_conflicts(parts).empty
+    assert len(label_conflicts(parts.assign(start_s=0.0, end_s=None))) == 3
+
+
+@pytest.mark.usefixtures("small_ray")
+def test_the_same_file_in_two_class_folders_is_named(
+    home: Path, tmp_path: Path, write_video: Callable[..., Path]
+) -> None:
+    for seed in range(12):
+        write_video(tmp_path / "set" / "ab"[seed % 2] / f"g{seed // 2}_{seed}.mp4", seed=seed)
+    copy = tmp_path / "set" / "b" / "g0_copy.mp4"
+    copy.write_bytes((tmp_path / "set" / "a" / "g0_0.mp4").read_bytes())
+    code, told = run(str(tmp_path / "set"))
+    assert code == 1 and "LEAK" not in told, told
+    assert "conflict   one file, several labels: a/g0_0.mp4 (a) = b/g0_copy.mp4 (b)\n" in told
 
 
 def test_parts_of_one_file_are_no_copies() -> None:

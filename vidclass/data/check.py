@@ -15,9 +15,17 @@ from scipy.sparse.csgraph import connected_components
 from vidclass.data.frame_label_check import MISMATCH_COLUMNS
 from vidclass.data.interval_policy import REPORT_COLUMNS
 from vidclass.data.leakage import Leak, find_leaks, leak_table
-from vidclass.data.manifest import STATUS_QUARANTINED, usable
+from vidclass.data.manifest import SEGMENT_COLUMNS, STATUS_QUARANTINED, segments, usable
 
-__all__ = ["Checked", "describe_classes", "describe_splits", "examine", "families", "same_contents"]
+__all__ = [
+    "Checked",
+    "describe_classes",
+    "describe_splits",
+    "examine",
+    "families",
+    "label_conflicts",
+    "same_contents",
+]
 
 
 @dataclass(frozen=True)
@@ -31,6 +39,7 @@ class Checked:
         intervals: a row an interval that is not as a study needs it, see
             :func:`vidclass.data.interval_check.interval_problems`.
         contents: a row a file whose content another file has too: ``content_hash``, ``video_id``.
+        conflicts: those of ``contents`` that are labelled differently though they are copies.
         copies: pairs of videos that show the same footage though their files differ, see
             :func:`vidclass.data.near_duplicates.near_duplicates`.
         splits: how the videos are divided; None where they can't be, or none is labelled.
@@ -43,6 +52,7 @@ class Checked:
     mismatches: pd.DataFrame
     intervals: pd.DataFrame
     contents: pd.DataFrame
+    conflicts: pd.DataFrame
     copies: pd.DataFrame
     splits: pd.DataFrame | None
     undivided: str
@@ -57,7 +67,7 @@ class Checked:
     @property
     def clean(self) -> bool:
         """Whether there is nothing to mend."""
-        tables = (self.unreadable, self.mismatches, self.intervals)
+        tables = (self.unreadable, self.mismatches, self.intervals, self.conflicts)
         return not (any(map(len, tables)) or self.leaks or self.undivided)
 
     def as_json(self) -> dict[str, Any]:
@@ -70,6 +80,7 @@ class Checked:
             "label_mismatches": self.mismatches.to_dict("records"),
             "intervals": self.intervals.to_dict("records"),
             "same_content": self.contents.to_dict("records"),
+            "label_conflicts": self.conflicts.to_dict("records"),
             "same_footage": self.copies.to_dict("records"),
             "undivided": self.undivided,
             "leaks": leak_table(self.leaks).to_dict("records"),
@@ -106,6 +117,7 @@ def examine(
         mismatches=_or_none(mismatches, MISMATCH_COLUMNS),
         intervals=_or_none(intervals, REPORT_COLUMNS),
         contents=contents,
+        conflicts=label_conflicts(manifest),
         copies=copies,
         splits=splits,
         undivided=undivided,
@@ -128,6 +140,18 @@ def same_contents(manifest: pd.DataFrame) -> pd.DataFrame:
     kept = known[known["content_hash"].isin(files.index[files > 1])]
     columns = ["content_hash", "video_id", "group", "label"]
     return kept[columns].sort_values(["content_hash", "video_id"], ignore_index=True)
+
+
+def label_conflicts(manifest: pd.DataFrame) -> pd.DataFrame:
+    """Return the labelled videos whose copies have another label, sorted by content.
+
+    Copies are videos of equal content, of parts of files those of the same part.
+    """
+    known = manifest[manifest["content_hash"].notna() & manifest["label"].notna()]
+    same = [known["content_hash"], *(segments(known)[name] for name in SEGMENT_COLUMNS)]
+    differ = known["label"].groupby(same, dropna=False).transform("nunique") > 1
+    columns = ["content_hash", "video_id", "label"]
+    return known.loc[differ, columns].sort_values(["content_hash", "video_id"], ignore_index=True)
 
 
 def families(copies: pd.DataFrame) -> list[tuple[list[str], float]]:

@@ -158,6 +158,9 @@ def _lines(found: "Checked", facts: "pd.DataFrame") -> Iterator[str]:
         yield from _some(problem, rows)
     copies = found.contents.groupby("content_hash", sort=False)["video_id"].agg(" = ".join)
     yield from _some("same file", copies.tolist())
+    named = found.conflicts["video_id"] + " (" + found.conflicts["label"] + ")"
+    conflicts = named.groupby(found.conflicts["content_hash"], sort=False).agg(" = ".join)
+    yield from _some("conflict", [f"one file, several labels: {told}" for told in conflicts])
     alike = [
         f"{len(ids)} videos, correlation from {least:.2f}: {', '.join(ids)}"
         for ids, least in families(found.copies)
