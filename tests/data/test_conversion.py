@@ -165,6 +165,21 @@ def test_a_boris_export_becomes_frames(run, write_video):
     )
 
 
+def test_videos_of_a_data_set_that_do_not_open_are_refused_or_left_out(run, write_video):
+    write_video(run.folder / "set" / "a.mp4", num_frames=10, fps=5)
+    (run.folder / "set" / "b.mp4").write_bytes(b"no video")
+    text = HEADER + "a,0,2,x\nb,0,1,x\nb,1,2,y\n"
+    (run.folder / "set" / "timestamps.csv").write_text(text)
+    with pytest.raises(UserErrors, match="no interval is unreadable") as error:
+        run(None, source="set")
+    assert "timestamps.csv line 3 (b.mp4 " in str(error.value) and "line 4" in str(error.value)
+    assert not (run.folder / "out.csv").exists()
+    out = run(None, source="set", repair=["unreadable"])
+    assert len(out.splitlines()) == 11 and "b.mp4" not in out
+    assert "2 unreadable" in run.told and report(run)["problem"].tolist() == ["unreadable"] * 2
+    assert set(report(run)["action"]) == {"left out: the video does not open"}
+
+
 def test_frames_of_a_data_set_become_times(run, write_video):
     write_video(run.folder / "set" / "v.mp4", num_frames=6, fps=10)
     rows = "".join(f"v,{k},{x}\n" for k, x in enumerate("aaabbb"))

@@ -98,7 +98,7 @@ def test_every_piece_of_dirt_is_refused_with_its_line(tmp_path: Path, films: Pat
         problem: own["source"].str.extract(r"line (\d+)$")[0].dropna().astype(int).tolist()
         for problem, own in report.groupby("problem")
     }
-    assert set(lines) == set(PROBLEMS) - {"duplicate"}
+    assert set(lines) == set(PROBLEMS) - {"duplicate", "unreadable"}
     assert lines["reversed"] == list(REVERSED) and lines["outside"] == list(SIX_HOURS)
     assert lines["overlapping"] == list(OVERLAPPING) and lines["unlabelled"] == [NO_LABEL]
     assert len(lines["empty"]) == 22

@@ -6,7 +6,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vidclass.data.annotations import intervals_to_frames, overlaps
-from vidclass.data.interval_policy import PROBLEMS, REPORT_COLUMNS, Policy, apply_policy, refusals
+from vidclass.data.interval_policy import (
+    PROBLEMS,
+    REPORT_COLUMNS,
+    Policy,
+    apply_policy,
+    refusals,
+    unreadable_report,
+)
 from vidclass.errors import UserError
 
 COLUMNS = ["video_id", "start_s", "end_s", "label"]
@@ -96,6 +103,7 @@ def test_annotators_side_by_side_do_not_overlap():
 def test_all_refusals_come_at_once():
     rows = [(3, 2, "a"), (0, 2, "a"), (1, 4, "b"), (4, 4, "c"), (5, 9, None), (5, 9, None)]
     _, report = apply_policy(table(*rows), Policy(), "multiclass", {"v": 6.0})
+    report = pd.concat([report, unreadable_report(table((0, 1, "a")), Policy())])
     assert [error.rule.removeprefix("no interval is ") for error in refusals(report)] == list(
         PROBLEMS
     )

@@ -19,7 +19,7 @@ from vidclass.data.annotations import (
     frame_span,
     intervals_to_frames,
 )
-from vidclass.data.interval_policy import Policy, apply_policy
+from vidclass.data.interval_policy import Policy, apply_policy, unreadable_report
 from vidclass.data.timecodes import format_time_s
 from vidclass.errors import UserError, raise_collected
 
@@ -51,6 +51,7 @@ class Labels:
         class_names: in the source's order, where it has one.
         of_videos: what the source says of whole videos (split, group, ...), by video.
         facts: of the videos that are there, by name.
+        unreadable: intervals of videos that do not open; none of them is in ``annotations``.
     """
 
     annotations: pd.DataFrame
@@ -58,6 +59,7 @@ class Labels:
     class_names: tuple[str, ...] | None = None
     of_videos: pd.DataFrame = field(default_factory=pd.DataFrame)
     facts: Mapping[str, VideoFacts] = field(default_factory=dict)
+    unreadable: pd.DataFrame | None = None
 
     def chosen(self, annotator: str | None, subject: str | None) -> "Labels":
         """Return the labels of one annotator and of one subject.
@@ -66,7 +68,11 @@ class Labels:
             UserError: when the name is unknown, or one has to be chosen.
         """
         rows = choose_annotations(self.annotations, annotator=annotator, subject=subject)
-        return replace(self, annotations=rows)
+        lost = self.unreadable
+        if lost is not None:
+            for column, name in (("annotator", annotator), ("subject", subject)):
+                lost = lost if name is None else lost[lost[column] == name]
+        return replace(self, annotations=rows, unreadable=lost)
 
     def mended(self, policy: Policy, task: Task) -> tuple["Labels", pd.DataFrame]:
         """Return the labels as ``policy`` repairs them, and the report of every row touched."""
@@ -76,6 +82,9 @@ class Labels:
             if fact.num_frames is not None
         }
         rows, report = apply_policy(self.annotations, policy, task, durations_s)
+        if self.unreadable is not None and len(self.unreadable):
+            lost = unreadable_report(self.unreadable, policy)
+            report = pd.concat([report, lost], ignore_index=True)
         classes = self.class_names
         if classes is not None and policy.background not in (None, *classes):
             classes = (*classes, str(policy.background))

@@ -9,6 +9,7 @@
 | overlapping | shares time with another label (multiclass) | the one that starts later holds |
 | unlabelled | a row without label | its time counts as not looked at |
 | unlabelled | time without a row (multiclass) | the same, or a background label is given to it |
+| unreadable | its video does not open | all rows of the video are left out |
 
 Where two start at once, the shorter holds; of equals the later row.
 """
@@ -31,9 +32,9 @@ from vidclass.data.tables import told
 from vidclass.data.timecodes import format_time_s
 from vidclass.errors import UserError
 
-__all__ = ["PROBLEMS", "REPORT_COLUMNS", "Policy", "apply_policy", "refusals"]
+__all__ = ["PROBLEMS", "REPORT_COLUMNS", "Policy", "apply_policy", "refusals", "unreadable_report"]
 
-PROBLEMS = ("reversed", "empty", "duplicate", "outside", "overlapping", "unlabelled")
+PROBLEMS = ("reversed", "empty", "duplicate", "outside", "overlapping", "unlabelled", "unreadable")
 REPORT_COLUMNS = (
     "source",
     "video",
@@ -125,6 +126,21 @@ def apply_policy(
     rows = pd.concat(parts, ignore_index=True) if parts else rows
     told_rows = pd.DataFrame(report.rows, columns=list(REPORT_COLUMNS), dtype=object)
     return new_annotations(rows), told_rows
+
+
+def unreadable_report(rows: pd.DataFrame, policy: Policy) -> pd.DataFrame:
+    """Return the report of intervals whose video does not open.
+
+    Args:
+        rows: interval table of such videos.
+        policy: what is repaired.
+    """
+    report = _Report(policy)
+    rows = new_annotations(rows)
+    rows[SOURCE_COLUMN] = described_rows(rows)
+    for row in rows.itertuples(index=False):
+        _tell(report, "unreadable", row, "left out: the video does not open")
+    return pd.DataFrame(report.rows, columns=list(REPORT_COLUMNS), dtype=object)
 
 
 def refusals(report: pd.DataFrame) -> list[UserError]:

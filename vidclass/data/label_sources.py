@@ -83,21 +83,24 @@ def _of_dataset(source: str, home: Path, probe: Probe) -> Labels:
             source,
             "a table of intervals or frames, a BORIS export, a DeepEthogram project",
         )
-    usable = dataset.manifest[dataset.manifest["status"] == STATUS_OK]
-    labelled = usable[usable["video_id"].isin(dataset.annotations["video_id"].unique())]
+    manifest = dataset.manifest
+    labelled = manifest[manifest["video_id"].isin(dataset.annotations["video_id"].unique())]
+    usable = labelled[labelled["status"] == STATUS_OK]
     facts = {
         video_id: fact
-        for video_id, path in zip(labelled["video_id"], labelled["path"], strict=True)
+        for video_id, path in zip(usable["video_id"], usable["path"], strict=True)
         if (fact := _facts_of(path, None, probe)) is not None
     }
     of_videos = labelled.set_index("video_id")[["split"]].dropna(how="all", axis=1)
-    rows = dataset.annotations[dataset.annotations["video_id"].isin(list(facts))]
+    opens = dataset.annotations["video_id"].isin(list(facts))
+    rows = dataset.annotations[opens]
     return Labels(
         rows if dataset.frame_rows is None else _at_frames(rows, facts),
         dataset.frame_rows is not None,
         dataset.class_names,
         of_videos,
         facts,
+        unreadable=dataset.annotations[~opens],
     )
 
 

@@ -29,7 +29,7 @@ def command(
     repair: list[str] = typer.Option(
         [],
         help="What may be repaired: reversed, empty, duplicate, outside, overlapping, unlabelled, "
-        "all. All else is refused.",
+        "unreadable, all. All else is refused.",
     ),
     background: str | None = typer.Option(None, help="The label of time that has none."),
     annotator: str | None = typer.Option(None, help="Of several annotators, whose labels."),
