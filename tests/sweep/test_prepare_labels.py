@@ -33,7 +33,7 @@ def test_frames_and_labels_that_are_not_the_same_are_refused(home: Path, tmp_pat
 def test_what_the_reader_warns_of_is_told_by_plan_and_study(home: Path, tmp_path: Path) -> None:
     rows = ["v0,0.5,0.5,a"]
     for k in range(14):
-        write(tmp_path / f"v{k}.mp4", footage(k)[:12])
+        write(tmp_path / f"v{k}.mp4", footage(k)[:24])
         rows += [f"v{k},0,0.8,{'ab'[k % 2]}", f"v{k},0.8,{9 if k == 3 else 1.2},{'ba'[k % 2]}"]
     table = tmp_path / "timestamps.csv"
     table.write_text("\n".join(["video,time_start,time_end,label", *rows]) + "\n")
@@ -41,7 +41,7 @@ def test_what_the_reader_warns_of_is_told_by_plan_and_study(home: Path, tmp_path
     words = ("data.store.short_side=32", "data.split.folds=7", WINDOWS)
     loaded = load_study_file("smoke", data=str(tmp_path), overrides=words)
     assert f"warning    {warned}" in list(plan_lines(loaded, home))
-    data = prepared(tmp_path, home, WINDOWS).state.data
+    data = prepared(tmp_path, home, WINDOWS, "data.window.span_s=0.1").state.data
     assert data["warnings"][0] == warned and len(data["warnings"]) == 2
     assert (
         "beyond their video count up to its end: 1, first timestamps.csv line 10: v3.mp4"
