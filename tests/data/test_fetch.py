@@ -157,7 +157,9 @@ def test_what_somebody_brought_by_hand_is_not_downloaded(site, tmp_path):
         ({"name": "ucf11"}, "one of ucf101, hmdb51, kinetics400"),
         ({"splits": ["val"]}, "no --split: it comes as a whole"),
         ({"name": "kinetics400", "splits": ["valid"]}, "one of train, val, test"),
-        ({"parts": 0}, "is 1 or more"),
+        ({"parts": 2}, "no --parts: ucf101 comes as a whole"),
+        ({"name": "kinetics400", "parts": 2}, "--parts 2 without --split; instead: --split train"),
+        ({"name": "kinetics400", "splits": ["val"], "parts": 0}, "is 1 or more"),
         ({"source": "/mnt/mirror"}, "http or https address.*copy them into"),
         ({"source": "file:///etc"}, "http or https address"),
     ],
@@ -195,3 +197,15 @@ def test_the_command(site, tmp_path):
     assert done.exit_code == 0, done.output
     assert done.output.splitlines()[-1] == f"next: vidclass data index hmdb51:{folder}"
     assert "who may use it for what: https://" in done.output
+
+
+def test_lists_alone_are_no_data_set_yet(site, tmp_path):
+    folder = str(tmp_path / "k")
+    arguments = ["fetch", "kinetics400", folder, "--source", f"{site.address}/m"]
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code == 0, done.output
+    told = done.output.splitlines()[-1]
+    assert "--split train or --split val or --split test fetches videos, then vidclass" in told
+    again = CliRunner().invoke(app, [*arguments, "--split", "val", "--parts", "1"])
+    assert again.output.splitlines()[-1] == f"next: vidclass data index kinetics:{folder}"
+    assert len(read_dataset(f"kinetics:{folder}", home=tmp_path).manifest)

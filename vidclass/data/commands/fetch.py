@@ -48,4 +48,9 @@ def command(
         )
     )
     typer.echo(f"who may use it for what: {published.terms}")
-    typer.echo(f"next: vidclass data index {published.reader}:{folder}")
+    index = f"vidclass data index {published.reader}:{folder}"
+    if published.listed and not split:
+        names = " or ".join(f"--split {name}" for name in published.listed)
+        typer.echo(f"only the lists were asked for; next: {names} fetches videos, then {index}")
+    else:
+        typer.echo(f"next: {index}")

@@ -102,6 +102,12 @@ def _published(wanted: Fetch) -> PublishedSet:
             ", ".join(unknown),
             f"one of {', '.join(known)}" if known else "no --split: it comes as a whole",
         )
+    if wanted.parts is not None and not wanted.splits:
+        raise UserError(
+            "--parts is how many archives of each --split are fetched",
+            f"--parts {wanted.parts} without --split",
+            f"--split {known[0]}" if known else f"no --parts: {wanted.name} comes as a whole",
+        )
     if wanted.parts is not None and wanted.parts < 1:
         raise UserError("the number of archives of a split is 1 or more", wanted.parts, "--parts 1")
     return published
