@@ -148,7 +148,8 @@ def test_tools_are_tried_in_turn_and_what_comes_out_is_compared(tmp_path, monkey
     fake_tool(tools, "unar", 'printf wrong > "$5/v.avi"')
     fake_tool(tools, "bsdtar", 'printf right > "$5/v.avi"')
     monkeypatch.setenv("PATH", f"{tools}:/usr/bin:/bin")
-    monkeypatch.setitem(TOOLS, "7zz", ("7zz-absent",))
+    for name in ("7zz", "7z"):  # which a machine may have
+        monkeypatch.delitem(TOOLS, name)
     packed = rar_bytes({"v.avi": b"right"}, method=PACKED)
     unpack(write(tmp_path / "a.rar", packed), tmp_path / "out")
     assert contents(tmp_path / "out") == {"v.avi": b"right"}
