@@ -90,6 +90,7 @@ def test_a_video_that_does_not_decode_is_named(videos: Path, tmp_path: Path, hom
     [
         (("--fps", 2, "--stride", 2), "one way"),
         (("--image", "gif"), "jpg or png"),
+        (("--image", "png", "--quality", 80), "quality is of JPEG"),
     ],
 )
 def test_wrong_options_are_told(

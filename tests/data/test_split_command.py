@@ -98,6 +98,10 @@ def test_lists_of_names(folder: Path, home: Path, tmp_path: Path) -> None:
         (("--published", "first"), "number of a split, or all"),
         (("--hold-out-by", "cage"), "there are: group, session, camera"),
         (("--folds", 7), "at least 7 groups"),
+        (("--test", "t.txt", "--folds", 3), "--test alone says which videos are test"),
+        (("--test", "t.txt", "--published", 1), "--published 1"),
+        (("--published", 1, "--test-share", 0.3), "--published alone says"),
+        (("--train", "t.txt", "--test", "u.txt", "--test-share", 0.3), "--test-share 0.3"),
     ],
 )
 def test_what_cannot_be_divided_is_told(

@@ -85,6 +85,46 @@ def test_mistakes_are_told_before_anything_runs(fixed: str, search: str, told: s
     assert told in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("of_study", "fixed", "search", "told"),
+    [
+        ("{stride: 4}", "{}", "{}", "belongs to kind dense.*stride 4, kind random .*line 2"),
+        ("{start_s: 1.0}", "{}", "{}", "belongs to kind fixed"),
+        ("{stride: 1, start_s: 0}", "{}", "{}", None),
+        ("{kind: dense, stride: 4}", "{}", "{}", None),
+        ("{stride: 4}", "{data.sampling.kind: dense}", "{}", None),
+        ("{stride: 4}", "{}", "{data.sampling.kind: [random, dense]}", None),
+        ("{}", "{data.sampling.stride: 4}", "{data.sampling.kind: [random, dense]}", None),
+        ("{}", "{data.sampling.stride: 4}", "{}", "arm own, kind random .*line 7"),
+        ("{}", "{}", "{data.sampling.stride: [1, 2]}", "arm own, kind random .*line 8"),
+        ("{}", "{}", "{data.sampling.stride: {low: 1, high: 4}}", "arm own, kind random"),
+        (
+            "{kind: dense, stride: 2}",
+            "{data.sampling.kind: uniform, data.sampling.stride: 4}",
+            "{}",
+            "arm own, kind uniform",
+        ),
+        (
+            "{}",
+            "{data.sampling.start_s: 0.5}",
+            "{data.sampling.kind: [random, uniform]}",
+            "start_s belongs to kind fixed.*arm own, kind random or uniform",
+        ),
+    ],
+)
+def test_a_field_that_no_kind_of_its_arm_reads_is_refused(
+    of_study: str, fixed: str, search: str, told: str | None
+) -> None:
+    text = STUDY.format(fixed=fixed, search=search).replace(
+        "views: 2", f"views: 2, sampling: {of_study}"
+    )
+    if told is None:
+        assert parse_study(text).arms
+        return
+    with pytest.raises(UserErrors, match=told):
+        parse_study(text)
+
+
 def test_what_is_scored_is_the_same_for_all_arms() -> None:
     names = arm_data_fields()
     assert {"data.sampling.kind", "data.geometry", "data.store.short_side"} <= set(names)

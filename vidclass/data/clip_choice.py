@@ -56,9 +56,10 @@ class ClipChoice(BaseModel):
     to_share: float = Field(default=1.0, gt=0, le=1)
     """Where the usable footage of a video ends."""
     start_s: float = Field(default=0.0, ge=0)
-    """Second at which `fixed` begins, counted from the begin of the usable footage."""
+    """Second at which `fixed` begins, counted from the begin of the usable footage. Only with kind
+    fixed."""
     stride: int = Field(default=1, ge=1, le=256)
-    """Stored frames from one frame of a `dense` clip to the next."""
+    """Stored frames from one frame of a `dense` clip to the next. Only with kind dense."""
     jitter: float = Field(default=0.0, ge=0, le=0.5)
     """Temporal jitter in training: each frame of a window moves by up to this share of the distance
     between two frames, at random. At most 0.5 keeps their order."""

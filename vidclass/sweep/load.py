@@ -29,6 +29,7 @@ from vidclass.sweep.arm_data import (
 )
 from vidclass.sweep.arm_stores import field_mistakes, searched_stores, size_mistakes
 from vidclass.sweep.hashing import SHAPES_NO_RESULT, results_hash
+from vidclass.sweep.idle_fields import idle_fields
 from vidclass.sweep.mistakes import line_numbers, line_of, told
 from vidclass.sweep.overrides import put, read_override
 from vidclass.sweep.smoke import smoke_changes
@@ -267,6 +268,7 @@ def _cross_checks(
             f"{spec.data.preset} ({where})",
             f"one of {', '.join(PRESETS)}",
         )
+    yield from idle_fields(spec, lines, source)
     mistakes = list(_train_checks(spec, lines, source))
     yield from mistakes
     if mistakes:  # told once, not again with every arm that takes them

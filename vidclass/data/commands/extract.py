@@ -12,6 +12,7 @@ __all__ = ["EXAMPLE", "command"]
 
 EXAMPLE = "vidclass data extract FOLDER --out frames --fps 2 --short-side 240"
 EXIT_FAILED = 1
+DEFAULT_QUALITY = 95
 
 
 def command(
@@ -24,7 +25,9 @@ def command(
         None, min=8, help="Short side in pixels, aspect kept, never scaled up."
     ),
     image: str = typer.Option("jpg", help="Form of the files: jpg or png."),
-    quality: int = typer.Option(95, min=1, max=100, help="Quality of JPEG."),
+    quality: int | None = typer.Option(
+        None, min=1, max=100, help="Quality of JPEG; 95 where it is left out."
+    ),
     group_pattern: str | None = GROUP_PATTERN,
 ) -> None:
     """Write frames as OUT/VIDEO/000001.jpg, over all CPUs, with a labels.csv of all of them.
@@ -41,13 +44,19 @@ def command(
         raise UserError("frames are chosen in one way", " and ".join(given), f"only {given[0]}")
     if image not in ("jpg", "png"):
         raise UserError("frames are written as jpg or png", image, "--image jpg")
+    if image == "png" and quality is not None:
+        raise UserError(
+            "quality is of JPEG; png loses nothing",
+            f"--quality {quality} --image png",
+            "leave one of them out",
+        )
     options = ExtractOptions(
         fps=fps,
         num_frames=num_frames,
         stride=stride,
         short_side=short_side,
         image="png" if image == "png" else "jpg",
-        quality=quality,
+        quality=DEFAULT_QUALITY if quality is None else quality,
     )
     dataset = read_dataset(source, home=home(), group_pattern=group_pattern, labels_needed=False)
     found = extract_frames(

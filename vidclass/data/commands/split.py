@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["EXAMPLE", "command"]
 
 EXAMPLE = "vidclass data split FOLDER --hold-out-by animal --folds 5 --out splits.csv"
+TEST_SHARE = 0.2
 FORMS = "auto, none, leave_one_group_out or a whole number from 2 up"
 
 
@@ -44,7 +45,9 @@ def command(
         "auto", help="Outer folds: a number, leave_one_group_out, none (one split), or auto."
     ),
     valid_share: float = typer.Option(0.2, help="Share of what is not test, for validation."),
-    test_share: float = typer.Option(0.2, help="Share of all for test, where there are no folds."),
+    test_share: float | None = typer.Option(
+        None, help="Share of all for test, where there are no folds; 0.2 where it is left out."
+    ),
     balance: list[str] = typer.Option([], help="Further column that is balanced; may be repeated."),
     classes: str | None = typer.Option(
         None, help="Classes to take: names with commas between, or how many to draw."
@@ -73,13 +76,14 @@ def command(
     from vidclass.data.scan import known_scans
     from vidclass.data.split_file import split_by_lists, write_split_file
 
+    lists = {name: path for name, path in _named(train=train, valid=valid, test=test)}
+    _check_options(lists, published, folds, test_share)
     dataset = read_dataset(source, home=home(), group_pattern=group_pattern)
     dataset = labels_by(dataset, annotator, subject)
     manifest, scans = known_scans(dataset, home(), tell_files)
     dataset = replace(dataset, manifest=held_out_by(manifest, hold_out_by))
     dataset = _selected(dataset, _classes(classes), share, seed)
     manifest = dataset.manifest
-    lists = {name: path for name, path in _named(train=train, valid=valid, test=test)}
     if lists:
         manifest = split_by_lists(manifest, lists)
     videos = rows_to_divide(manifest, dataset)
@@ -87,7 +91,7 @@ def command(
         videos,
         published=_published(published),
         valid_share=valid_share,
-        test_share=test_share,
+        test_share=TEST_SHARE if test_share is None else test_share,
         folds=_folds(folds),
         seed=seed,
         balance=balance,
@@ -178,6 +182,25 @@ def _lines(
 
 def _named(**paths: Path | None) -> Iterator[tuple[str, Path]]:
     yield from ((name, path) for name, path in paths.items() if path is not None)
+
+
+def _check_options(
+    lists: dict[str, Path], published: str | None, folds: str, test_share: float | None
+) -> None:
+    """Refuse options that the way of dividing would take no notice of."""
+    from vidclass.errors import UserError
+
+    way = " ".join(f"--{name}" for name in lists) or ("--published" if published else "")
+    idle = [] if test_share is None else [f"--test-share {test_share:g}"]
+    if lists:
+        idle += [] if folds == "auto" else [f"--folds {folds}"]
+        idle += [] if published is None else [f"--published {published}"]
+    if way and idle:
+        raise UserError(
+            f"{way} alone says which videos are test",
+            " and ".join(idle),
+            f"leave out {way} or the others",
+        )
 
 
 def _classes(text: str | None) -> tuple[str, ...] | int | None:
