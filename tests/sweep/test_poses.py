@@ -21,27 +21,13 @@ from vidclass.tracking.models import load_trained
 NUM_VIDEOS, NUM_FRAMES = 40, 12
 CLASSES = ["left", "right"]
 STORE = "walks"
-STUDY = """
-study: poses
-data: {input_size: 32, window: {span_s: 1.0, num_frames: 6}}
-train: {batch_size: 8, init: default}
-budget: {trials: 2, epochs: 12}
-search: {halving: null}
-finals: {seeds: 1, rerun_top: 1, rerun_seeds: 1, time_seeds: 1, fewer_videos: []}
-arms:
-  - name: poses
-    model: pose_lstm
-    fixed: {num_features: 4, num_frames: 6, units: 8, scale: [nose, tail]}
-    search: {lr: {low: 1.0e-2, high: 4.0e-2}}
-"""
+STUDY = Path(__file__).parents[2] / "docs" / "pixels_and_poses.yaml"
 
 
 @pytest.fixture
 def engine(home: Path, tmp_path: Path) -> Engine:
-    """A study of one pose arm over walks to the left and to the right; the pixels are black."""
-    file = tmp_path / "poses.yaml"
-    file.write_text(STUDY)
-    loaded = load_study_file(str(file))
+    """The study of the docs over walks to the left and to the right; the pixels are black."""
+    loaded = load_study_file(str(STUDY), data=str(tmp_path))
     engine = Engine(loaded.spec, loaded.name, home, loaded.videos)
     session_facts(engine, loaded, slots=1)
     manifest = make_store(store_folder(home) / STORE, tmp_path)
@@ -82,7 +68,7 @@ def make_store(folder: Path, films: Path) -> pd.DataFrame:
     return manifest
 
 
-def test_an_arm_on_poses_learns_what_no_pixel_shows(engine: Engine) -> None:
+def test_one_study_tells_poses_from_pixels_that_show_nothing(engine: Engine) -> None:
     frames = FrameStore.open(store_folder(engine.home) / STORE)
     check_poses(engine.spec, lambda _: frames, engine.home)
     prepared = []
@@ -95,8 +81,14 @@ def test_an_arm_on_poses_learns_what_no_pixel_shows(engine: Engine) -> None:
 
         run_job(job, engine.home, report)
     assert engine.finished == "complete"
-    assert {payload["features"]["num_frames"] for payload in prepared} == {0}  # made beforehand
-    (final,) = [t for t in engine.state.trials.values() if t.kind == "final"]
+    made = [payload["features"] for payload in prepared if payload.get("features")]
+    assert {features["num_frames"] for features in made} == {0}  # made beforehand
+    trials = list(engine.state.trials.values())
+    searched = {t.arm: t.best_value for t in trials if t.kind == "search"}
+    assert searched["poses"] > 0.9 and searched["pixels"] < 0.6, searched
+    finals = {t.arm: t for t in trials if t.kind == "final"}
+    assert finals.keys() == {"pixels", "poses"}
+    final = finals["poses"]
     assert final.best_value is not None and final.best_value > 0.9
     with pytest.raises(UserError, match="used on videos takes frames.*pose_lstm takes poses"):
         load_trained(final, len(CLASSES), engine.folder)
@@ -104,7 +96,7 @@ def test_an_arm_on_poses_learns_what_no_pixel_shows(engine: Engine) -> None:
 
 
 def test_a_wrong_number_of_features_is_told_before_a_trial(engine: Engine) -> None:
-    (arm,) = engine.spec.arms
+    arm = engine.spec.arm("poses")
     arm.fixed["num_features"] = 6
     frames = FrameStore.open(store_folder(engine.home) / STORE)
     with pytest.raises(UserError, match="num_features: 4"):
