@@ -57,7 +57,7 @@ def _row(row: dict[str, object]) -> str:
         name.replace("_", " "),
         f"{100 * float(str(row['primary'])):.1f} %",
         "not estimable" if low is None or high is None else f"{100 * low:.1f} to {100 * high:.1f}",
-        "" if time is None else "0" if time == 0 else f"{100 * time:+.1f} points",
+        "" if time is None else "0 by definition" if time == 0 else f"{100 * time:+.1f} points",
         "" if parameters is None else f"{parameters:,.0f}",
         "" if gmacs is None else f"{gmacs:.3g}",
     ]

@@ -67,8 +67,9 @@ HEAD = """\
 
 <!-- made by docs/make_study_fields.py: change the docstrings in the code, not this page -->
 
-A study file is YAML. It is data: it cannot run code. Three come with vidclass: `fusion_study`,
-`ut_interaction` and `smoke` (folder `sweeps/`). To write your own, copy one and run it by its path.
+A study file is YAML. It is data: it cannot run code. Those that come with vidclass are in the
+folder `sweeps/`; `vidclass sweep list` names them. To write your own, copy one and run it by its
+path.
 The head of a study file says its command, what to expect and what it costs.
 
 ```

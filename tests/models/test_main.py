@@ -39,8 +39,11 @@ def test_show_tells_all_wrong_options_at_once() -> None:
     assert len(result.exception.errors) == 2
 
 
-def test_an_option_without_a_value_is_a_usage_error() -> None:
-    assert RUNNER.invoke(app, ["show", "early_fusion", "--set", "width"]).exit_code == 2
+@pytest.mark.parametrize("option", ["width", "width=[", "=1: 2: 3"])
+def test_what_is_no_option_and_value_is_told(option: str) -> None:
+    result = RUNNER.invoke(app, ["show", "early_fusion", "--set", option])
+    assert isinstance(result.exception, UserError), result.output
+    assert option in result.exception.received
 
 
 def test_an_unknown_model_is_refused() -> None:

@@ -15,6 +15,7 @@ import av
 import numpy as np
 import pytest
 import yaml
+from typer.testing import CliRunner
 
 from vidclass.cli import run_app, tell
 from vidclass.data.manifest import read_manifest, usable
@@ -122,6 +123,7 @@ def write_audio(path: Path) -> None:
         (["smoke", "--set", "arms.0.fixed.lr=0.001"], "lr is both"),
         (["smoke", "--set", "primary.metric=acuracy"], "primary.metric"),
         (["smoke", "--set", "comparisons=vs_control"], "vs_control needs `control`"),
+        (["smoke", "--set", "control=single"], "comparisons: vs_control, or no control"),
         (["smoke", "--set", "data.window.span_s=0"], "data.window.span_s"),
         (["smoke", "--set", "data.split.folds=one"], "data.split.folds"),
         (["smoke", "--set", "data.preset=gigantic"], "preset"),
@@ -394,15 +396,19 @@ def test_a_study_whose_hash_another_version_made_goes_on_when_no_field_differs(
     engine.close()
 
 
-def test_a_study_written_by_a_newer_vidclass_is_refused(
-    refused: Refused, study_file: Path, home: Path
+def test_a_study_written_by_a_newer_vidclass_is_refused_and_hides_no_other_in_the_list(
+    refused: Refused, study_file: Path, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ledger = Ledger(home / "studies" / "tiny" / "ledger.jsonl")
     ledger.append("study_started", schema=SCHEMA_VERSION + 1, version="99.0", spec={})
     ledger.close()
     before = ledger.path.read_bytes()
-    for arguments in ([study_file], ["status", "tiny"], ["list"]):
+    for arguments in ([study_file], ["status", "tiny"]):
         assert f"schema {SCHEMA_VERSION + 1}" in refused(*arguments)
+    monkeypatch.setenv("VIDCLASS_HOME", str(home))
+    listed = CliRunner().invoke(app, ["list"])
+    assert listed.exit_code == 0, listed.output
+    assert "99.0" in listed.output or str(SCHEMA_VERSION + 1) in listed.output
     assert ledger.path.read_bytes() == before
 
 

@@ -20,3 +20,13 @@ def test_another_split_of_the_same_videos_counts_apart(tmp_path: Path) -> None:
         tmp_path, content_hash="c" * 64, split_hash="s" * 64, study="a", trial="t", scored_at=1.0
     )
     assert read_exposure(tmp_path, "c" * 64, "x" * 64).scored == 0
+
+
+def test_a_torn_line_is_left_out_and_the_next_scoring_is_whole(tmp_path: Path) -> None:
+    hashes = {"content_hash": "c" * 64, "split_hash": "s" * 64}
+    record_exposure(tmp_path, **hashes, study="a", trial="t1", scored_at=1.0)
+    (file,) = (tmp_path / "exposure").iterdir()
+    file.write_text(file.read_text() + '{"study": "a", "tri')
+    assert read_exposure(tmp_path, *hashes.values()).scored == 1
+    record_exposure(tmp_path, **hashes, study="a", trial="t2", scored_at=2.0)
+    assert read_exposure(tmp_path, *hashes.values()).scored == 2

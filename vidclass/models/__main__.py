@@ -5,6 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from vidclass.cli import run_app
+from vidclass.errors import UserError
 
 app = typer.Typer(pretty_exceptions_enable=False, add_completion=False)
 
@@ -86,11 +87,19 @@ def _parsed(options: list[str] | None) -> dict[str, Any]:
     """Return OPTION=VALUE pairs with their values read as YAML, as in a study file."""
     import yaml
 
-    pairs = [option.partition("=") for option in options or []]
-    wrong = [name for name, sign, _ in pairs if not sign]
-    if wrong:
-        raise typer.BadParameter(f"{wrong[0]}: write OPTION=VALUE, as in width=0.5")
-    return {name: yaml.safe_load(value) for name, _, value in pairs}
+    found = {}
+    for option in options or []:
+        name, sign, value = option.partition("=")
+        if not sign:
+            raise UserError("--set takes OPTION=VALUE", option, "for example --set width=0.5")
+        try:
+            found[name] = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            first = str(error).splitlines()[0]
+            raise UserError(
+                "the value of --set is YAML", f"{option} ({first})", "quote it, or mend it"
+            ) from None
+    return found
 
 
 if __name__ == "__main__":

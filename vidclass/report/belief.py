@@ -140,7 +140,7 @@ def _exposure(tables: StudyTables) -> Light:
     if exposure.scored > own:
         reason = f"{told}, {exposure.scored - own} of them before this ledger"
         return Light(name, "amber", reason, "protocol")
-    reason = f"{told}: only the finals and controls of this study, once each"
+    reason = f"{told}: only the finals and controls of this study (also on fewer videos), once each"
     return Light(name, "green", reason, "protocol")
 
 

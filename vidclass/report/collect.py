@@ -52,14 +52,19 @@ class ModelFacts:
     Attributes:
         parameters: trainable weights.
         gmacs: multiply-accumulates of one clip, in 10^9.
-        num_frames: frames of the window that the model looks at.
+        frames: which frames of the window the model looks at.
         uses_order: whether the order of those frames can change its answer.
     """
 
     parameters: int
     gmacs: float
-    num_frames: int
+    frames: tuple[int, ...]
     uses_order: bool
+
+    @property
+    def num_frames(self) -> int:
+        """How many frames the model looks at."""
+        return len(self.frames)
 
 
 @dataclass(frozen=True)
@@ -344,6 +349,6 @@ def _facts(arm: ArmSpec, options: dict[str, Any], state: State) -> ModelFacts:
     return ModelFacts(
         parameters=cost.parameters,
         gmacs=cost.gmacs,
-        num_frames=len(positions.indices),
+        frames=tuple(positions.indices),
         uses_order=entry.uses_order,
     )

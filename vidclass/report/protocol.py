@@ -6,6 +6,7 @@ from typing import Any
 
 from vidclass.data.store_options import StoreOptions
 from vidclass.report.behaviour import PERTURBATIONS, perturbed, swap_rates
+from vidclass.report.ceilings import ceiling_rows
 from vidclass.report.collect import StudyTables
 from vidclass.report.prices import cost_line, read_prices
 from vidclass.report.runs import ArmRuns, read_runs
@@ -154,6 +155,7 @@ def protocol_rows(tables: StudyTables, held_out: str) -> list[tuple[str, str]]:
         *_further_stores(tables),
         *_left_out(tables),
         *_warned(tables),
+        *ceiling_rows(tables),
         ("Study file", f"hash {str(started.get('spec_hash', ''))[:HASH_LENGTH]}"),
         ("Unit of independence", f"{spec.primary.unit} ({state.data['num_groups']:,} of them)"),
         ("Primary figure", f"{spec.primary.metric} at {tables.unit} level"),

@@ -54,5 +54,7 @@ Notify = Annotated[
         help="Command or URL that is told when the study ends, fails or is paused.",
     ),
 ]
-Out = Annotated[Path, typer.Option("--out", help="Folder that the report is copied to.")]
+Out = Annotated[
+    Path, typer.Option("--out", help="Folder that the report is copied to, as OUT/NAME.")
+]
 Follow = Annotated[bool, typer.Option("--follow", "-f", help="Go on as it grows.")]

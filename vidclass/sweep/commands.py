@@ -41,6 +41,7 @@ __all__ = [
 
 EXIT_INTERRUPTED = 130
 INTERRUPTED = "interrupted: nothing that was reported is lost. To go on, run the same again."
+LOG_POLL_S = 0.5
 EXIT_LIMIT = 3
 """The study ended at a limit of its budget: there is a report, but not all that was planned."""
 
@@ -180,9 +181,10 @@ def _closing_lines(
     if outcome.reason != "complete":
         screen.say(f"The study ended early: {outcome.reason}. Raise it and run again to go on.")
     times = state.data.get("seconds", {})
-    parts = [f"data {duration(times.get('all'))}"] if times else []
+    named = {"find": "videos found or made", "hash": "hashed", "decode": "decoded"}
+    parts = [f"{told} {duration(times[part])}" for part, told in named.items() if part in times]
     parts += [f"trials {duration(state.seconds - times.get('all', 0.0))}"]
-    parts += [f"report {duration(outcome.report_s)}"]
+    parts += [f"report {duration(outcome.report_s)}"] if outcome.report_s else []
     screen.say(f"time     {duration(state.seconds + outcome.report_s)}: {', '.join(parts)}")
     screen.say(f"report   {rendered.html}")
     screen.say(f"runs     {shlex.join(ui_command(home()))}   (or: vidclass ui)")
@@ -200,7 +202,11 @@ def list_command() -> None:
     console = Console()
     table = Table("study", "state", "trials", "worked", title="studies", title_justify="left")
     for ledger in sorted(studies_folder(home()).glob("*/ledger.jsonl")):
-        state = replay(ledger)
+        try:
+            state = replay(ledger)
+        except UserError as error:  # one that can't be read hides no other
+            table.add_row(ledger.parent.name, error.received, "", "")
+            continue
         running = driver_of(ledger.parent)
         told = "running" if running else state.end_reason or "to be continued"
         table.add_row(ledger.parent.name, told, str(len(state.trials)), duration(state.seconds))
@@ -264,15 +270,16 @@ def logs_command(study: str, trial: str | None, *, follow: bool) -> None:
         raise UserError("logs are of a trial of the study", trial, f"one of those in {path.parent}")
     position = 0
     while True:
+        ended = not follow or load_study(study).state.trials[trial].ended  # before the last look
         if path.exists():
             with path.open("rb") as log:
                 log.seek(position)
                 text = log.read()
             position += len(text)
             print(text.decode(errors="replace"), end="", flush=True)
-        if not follow or found.state.trials[trial].ended:
+        if ended:
             return
-        time.sleep(0.5)
+        time.sleep(LOG_POLL_S)
 
 
 def sync_command(study: str) -> None:

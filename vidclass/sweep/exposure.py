@@ -9,6 +9,7 @@ import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 __all__ = ["Exposure", "read_exposure", "record_exposure"]
 
@@ -41,10 +42,12 @@ def record_exposure(
     path = _path(home, content_hash, split_hash)
     path.parent.mkdir(parents=True, exist_ok=True)
     entry = json.dumps({"study": study, "trial": trial, "time": scored_at})
-    if path.exists() and entry in path.read_text(encoding="utf-8").splitlines():
+    before = path.read_text(encoding="utf-8") if path.exists() else ""
+    if entry in before.splitlines():
         return
+    torn = before and not before.endswith("\n")
     with path.open("a", encoding="utf-8") as file:
-        file.write(entry + "\n")
+        file.write(f"{chr(10) if torn else ''}{entry}\n")
         file.flush()
         os.fsync(file.fileno())
 
@@ -53,9 +56,18 @@ def read_exposure(home: Path, content_hash: str, split_hash: str) -> Exposure:
     """Return how often the test set of (``content_hash``, ``split_hash``) has been scored."""
     path = _path(home, content_hash, split_hash)
     lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    entries = [json.loads(line) for line in lines]
+    entries = [entry for line in lines if (entry := _entry(line)) is not None]
     return Exposure(
         scored=len(entries),
         studies=len({entry["study"] for entry in entries}),
         first_at=min((entry["time"] for entry in entries), default=None),
     )
+
+
+def _entry(line: str) -> dict[str, Any] | None:
+    """Return what a line says; None of one that a full disk or a power cut tore."""
+    try:
+        entry: dict[str, Any] = json.loads(line)
+    except ValueError:
+        return None
+    return entry

@@ -261,6 +261,12 @@ def _cross_checks(
             spec.control,
             f"one of: {', '.join(names)}",
         )
+    if spec.comparisons != "vs_control" and spec.control is not None:
+        yield UserError(
+            "`control` is the arm that `comparisons: vs_control` compares with",
+            f"control {spec.control} with comparisons {spec.comparisons}",
+            "comparisons: vs_control, or no control",
+        )
     if spec.data.source == "moving_shapes" and spec.data.preset not in PRESETS:
         where = line_of(lines, ("data", "preset"), source)
         yield UserError(

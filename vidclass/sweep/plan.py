@@ -1,5 +1,6 @@
 """What a study would do: trials, folds, time, bytes and what its test could resolve at best."""
 
+import math
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -111,7 +112,7 @@ def _num_comparisons(spec: StudySpec) -> int:
 
 
 def _profiles(spec: StudySpec) -> dict[str, Profile]:
-    """Return what each arm costs, in the middle of its search; the unknown one as the largest."""
+    """Return what each arm costs amid its ranges and at its first choices; the unknown one most."""
     own = {arm.name: _profile(spec, arm) for arm in spec.arms}
     largest = max(own.values(), key=lambda costs: costs.parameters)
     return {**dict.fromkeys(UNKNOWN_ARM, largest), **own}
@@ -126,7 +127,10 @@ def _profile(spec: StudySpec, arm: ArmSpec) -> Profile:
 def _middle(range_: RangeSpec | list[object]) -> object:
     if isinstance(range_, list):
         return range_[0]
-    return int(range_.low) if range_.type == "int" else range_.low
+    middle = (range_.low + range_.high) / 2
+    if range_.log:
+        middle = math.sqrt(range_.low * range_.high)
+    return round(middle) if range_.type == "int" else middle
 
 
 def _seconds(
