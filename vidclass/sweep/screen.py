@@ -146,12 +146,15 @@ def _table(name: str, seen: Overview, spec: StudySpec) -> Group:
 
 
 def _line(seen: Overview, spec: StudySpec) -> str:
-    best = max((row.best_valid for row in seen.rows if row.best_valid is not None), default=None)
-    metric = spec.primary.metric.replace("_", " ")
+    scored = [(row.best_valid, row.arm) for row in seen.rows if row.best_valid is not None]
+    best = "-" if not scored else "{:.3f} ({})".format(*max(scored))
+    running = ", ".join(row.arm for row in seen.rows if row.running)
+    stopped = sum(row.stopped for row in seen.rows)
     return (
-        f"{seen.done} of {seen.planned} trainings done, "
-        f"{sum(row.running for row in seen.rows)} running ({seen.stage}); "
-        f"best validation {metric} {'-' if best is None else f'{best:.3f}'}; "
+        f"{seen.done} of {seen.planned} trainings done, {stopped} of them stopped early, "
+        f"{sum(row.running for row in seen.rows)} running ({seen.stage}"
+        f"{f': {running}' if running else ''}); "
+        f"best validation {spec.primary.metric.replace('_', ' ')} {best}; "
         f"{duration(seen.seconds)} so far, at most {duration(seen.seconds_left)} left"
     )
 
@@ -163,7 +166,6 @@ def _data_view(progress: Progress) -> Group:
 
 def _data_line(progress: Progress) -> str:
     rate = f", {progress.videos_per_s:.0f} videos/s" if progress.videos_per_s else ""
-    return (
-        f"data, {progress.stage}: {progress.done} of {progress.total} videos{rate}, "
-        f"{duration(progress.seconds_left)} left"
-    )
+    known = progress.seconds_left is not None
+    left = f", {duration(progress.seconds_left)} left" if known else ""
+    return f"data, {progress.stage}: {progress.done} of {progress.total} videos{rate}{left}"
