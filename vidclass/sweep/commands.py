@@ -205,7 +205,7 @@ def list_command() -> None:
         try:
             state = replay(ledger)
         except UserError as error:  # one that can't be read hides no other
-            table.add_row(ledger.parent.name, error.received, "", "")
+            table.add_row(ledger.parent.name, str(error.received), "", "")
             continue
         running = driver_of(ledger.parent)
         told = "running" if running else state.end_reason or "to be continued"
