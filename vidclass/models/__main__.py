@@ -5,7 +5,6 @@ from typing import Annotated, Any
 import typer
 
 from vidclass.cli import run_app
-from vidclass.errors import UserError
 
 app = typer.Typer(pretty_exceptions_enable=False, add_completion=False)
 
@@ -85,21 +84,10 @@ def _load(plugins: list[str] | None) -> None:
 
 def _parsed(options: list[str] | None) -> dict[str, Any]:
     """Return OPTION=VALUE pairs with their values read as YAML, as in a study file."""
-    import yaml
+    from vidclass.assignment import read_assignment
 
-    found = {}
-    for option in options or []:
-        name, sign, value = option.partition("=")
-        if not sign:
-            raise UserError("--set takes OPTION=VALUE", option, "for example --set width=0.5")
-        try:
-            found[name] = yaml.safe_load(value)
-        except yaml.YAMLError as error:
-            first = str(error).splitlines()[0]
-            raise UserError(
-                "the value of --set is YAML", f"{option} ({first})", "quote it, or mend it"
-            ) from None
-    return found
+    form, example = "OPTION=VALUE", "width=0.5"
+    return dict(read_assignment(item, form=form, example=example) for item in options or [])
 
 
 if __name__ == "__main__":

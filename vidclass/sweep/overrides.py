@@ -2,8 +2,7 @@
 
 from typing import Any
 
-import yaml
-
+from vidclass.assignment import read_assignment
 from vidclass.errors import UserError
 
 __all__ = ["put", "read_override"]
@@ -15,19 +14,7 @@ def read_override(item: str) -> tuple[str, Any]:
     Raises:
         UserError: when it is not a.b=c, or c is not YAML.
     """
-    dotted, equals, value = item.partition("=")
-    if not equals or not dotted:
-        raise UserError("--set takes a.b=c", item, "for example --set budget.epochs=4")
-    try:
-        return dotted, yaml.safe_load(value)
-    except yaml.YAMLError as error:
-        raise UserError(
-            "the value of --set is YAML", f"{item} ({_first_line(error)})", "quote it, or mend it"
-        ) from None
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0]
+    return read_assignment(item, form="a.b=c", example="budget.epochs=4")
 
 
 def put(content: dict[str, Any], dotted: str, value: Any) -> None:
