@@ -1,7 +1,7 @@
-"""``python -m tests.sweep.worker_nodes HOME RAY_FOLDER``: two nodes, of which one goes away.
+"""``python -m tests.sweep.worker_nodes HOME RAY_FOLDER WORKER``: the node of a worker goes away.
 
-Each has one CPU, so that a trial of two workers needs both. The second node is killed in
-mid-training, whichever worker it has, and another one comes.
+Three nodes have one CPU each, so that a trial of two workers lies on two of them. In mid-training
+the node of worker ``WORKER`` (0 or 1) is killed; the third one takes its place.
 """
 
 import os
@@ -9,25 +9,42 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 os.environ["RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO"] = "0"
 
+import psutil
 import ray
 from ray.cluster_utils import Cluster
 
 from tests.sweep.worker_study import carried_out, study
+from vidclass.sweep.engine import Engine
+from vidclass.sweep.ledger import read_events
 
 EPOCHS = 30
 PATIENCE_S = 120.0
+TITLE = "ray::_Worker"
+"""What Ray calls the process of a further worker."""
 
 
-def main(home: Path, folder: str) -> None:
+def holds(node: Any, worker: int, engine: Engine) -> bool:
+    """Say whether a worker of the newest trial is a process of ``node``."""
+    [raylet] = node.all_processes["raylet"]
+    children = psutil.Process(raylet.process.pid).children(recursive=True)
+    if worker:
+        return any(" ".join(child.cmdline()).startswith(TITLE) for child in children)
+    events = list(read_events(engine.folder / "ledger.jsonl"))
+    [*_, newest] = [event["pid"] for event in events if event["event"] == "trial_started"]
+    return newest in [child.pid for child in children]
+
+
+def main(home: Path, folder: str, worker: int) -> None:
     """Run the study; print how its trial's attempts ended."""
     small = {"num_cpus": 1, "object_store_memory": 100_000_000}
     cluster = Cluster(
-        initialize_head=True, head_node_args={**small, "temp_dir": folder, "num_cpus": 1}
+        initialize_head=True, head_node_args={**small, "temp_dir": folder, "num_cpus": 0}
     )
-    second = cluster.add_node(**small)
+    nodes = [cluster.add_node(**small) for _ in range(3)]
     ray.init(address=cluster.address, log_to_driver=False, logging_level="ERROR")
     engine = study(home, "nodes", workers=2, trials=1, epochs=EPOCHS)
 
@@ -36,8 +53,8 @@ def main(home: Path, folder: str) -> None:
         while time.monotonic() < until:
             searched = engine.state.select(kind="search")
             if searched and len(searched[0].epochs) >= 2:
-                cluster.remove_node(second, allow_graceful=False)
-                cluster.add_node(**small)
+                [taken] = [node for node in nodes if holds(node, worker, engine)]
+                cluster.remove_node(taken, allow_graceful=False)
                 return
             time.sleep(0.05)
 
@@ -54,4 +71,4 @@ def main(home: Path, folder: str) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2])
+    main(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]))
