@@ -77,7 +77,7 @@ python -m vidclass.sweep smoke --dry-run
 python -m vidclass.sweep smoke --dry-run --set budget.epochs=4 --set arms.0.fixed.width=0.25
 ```
 
-`--dry-run` shows the plan and starts no training (it makes moving_shapes when it is not there yet).
+`--dry-run` shows the plan; it makes nothing and starts nothing.
 `--set` changes one field; entries of a list are named by their number from 0. A study with a
 changed field gets a folder of its own, `NAME@` and eight characters of a hash. `slots` and `title`
 shape no result and leave the name as it is.

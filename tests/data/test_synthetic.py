@@ -13,6 +13,7 @@ from pathlib import Path
 import av
 import decord
 import numpy as np
+import pandas as pd
 import psutil
 import pytest
 from scipy import stats
@@ -21,7 +22,13 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from vidclass.data import synthetic
-from vidclass.data.synthetic import PRESETS, make_moving_shapes, moving_shapes_folder
+from vidclass.data.readers import read_dataset
+from vidclass.data.synthetic import (
+    PRESETS,
+    make_moving_shapes,
+    moving_shapes_folder,
+    planned_moving_shapes,
+)
 from vidclass.data.synthetic_render import MOTIONS, render_clip
 from vidclass.errors import UserError
 
@@ -265,3 +272,12 @@ def test_the_file_tells_nothing(default_rows: list[dict[str, str]]):
             packets = [packet.size for packet in container.demux(video=0)]
             features.append([os.stat(row["path"]).st_size, container.bit_rate, *packets])
     assert accuracy_upper_bound(np.array(features, dtype=float), default_rows) < EQUIVALENCE_BOUND
+
+
+def test_the_planned_data_set_is_the_one_that_is_made(tmp_path: Path) -> None:
+    planned = planned_moving_shapes(tmp_path, preset="smoke", seed=3)
+    assert list(tmp_path.iterdir()) == []
+    made = read_dataset("moving_shapes", preset="smoke", seed=3, home=tmp_path)
+    assert planned.root == made.root
+    assert planned.groups_known and made.groups_known
+    pd.testing.assert_frame_equal(planned.manifest, made.manifest)

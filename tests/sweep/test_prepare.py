@@ -84,3 +84,10 @@ def test_a_study_names_its_published_split_before_it_starts(tmp_path: Path) -> N
     told = "\n".join(plan_lines(loaded, tmp_path))
     assert "the published split 1; validation on 3 train groups a class" in told
     assert "24 videos, 2 classes, 24 groups" in told
+
+
+def test_a_plan_of_videos_that_are_made_makes_none(tmp_path: Path) -> None:
+    told = "\n".join(plan_lines(load_study_file("fusion_study"), tmp_path))
+    assert "8800 videos, 8 classes, 8800 groups" in told
+    assert "8,800 videos are made first" in told
+    assert list(tmp_path.iterdir()) == []

@@ -18,8 +18,10 @@ from pathlib import Path
 from queue import SimpleQueue
 
 import numpy as np
+import pandas as pd
 from filelock import FileLock
 
+from vidclass.data.manifest import Dataset, new_manifest
 from vidclass.data.synthetic_encode import ASIDE_SUFFIX, encode_clip, make_clips
 from vidclass.data.synthetic_maker import ClipMaker, MakerDied
 from vidclass.data.synthetic_render import MOTIONS, Preset, render_clip
@@ -27,7 +29,12 @@ from vidclass.disk import check_space, disk_errors_for_users
 from vidclass.errors import UserError
 from vidclass.home import datasets_folder, write_aside
 
-__all__ = ["PRESETS", "make_moving_shapes", "moving_shapes_folder"]
+__all__ = [
+    "PRESETS",
+    "make_moving_shapes",
+    "moving_shapes_folder",
+    "planned_moving_shapes",
+]
 
 # Part of every folder's name. Raise it when the same preset and seed would give other files.
 GENERATOR_VERSION = 2
@@ -171,17 +178,35 @@ def _make(
     for leftover in videos.glob(f".*{ASIDE_SUFFIX}"):
         leftover.unlink(missing_ok=True)
     os.sync()  # once for all videos, before labels.csv says that they are whole
-    _write_labels(folder, preset, names)
+    _write_labels(folder, _label_rows(preset, names))
 
 
-def _write_labels(folder: Path, preset: Preset, names: Sequence[str]) -> None:
+def _label_rows(preset: Preset, names: Sequence[str]) -> list[tuple[str, str, str, str]]:
+    """Return video, label, group and split of each clip, sorted by video."""
     splits = [
         split for split, num in zip(SPLITS, preset.num_clips, strict=True) for _ in range(num)
     ]
-    rows = sorted(
+    return sorted(
         (f"videos/{name}", MOTIONS[index % len(MOTIONS)], Path(name).stem, split)
         for index, (name, split) in enumerate(zip(names, splits, strict=True))
     )
+
+
+def planned_moving_shapes(home: Path, *, preset: str, seed: int) -> Dataset:
+    """Return the data set that :func:`make_moving_shapes` makes, whether it is there or not.
+
+    Raises:
+        UserError: for an unknown preset or a bad seed.
+    """
+    chosen = _check(preset, seed, None)
+    folder = moving_shapes_folder(home, preset, seed)
+    rows = _label_rows(chosen, _file_names(chosen, seed))
+    table = pd.DataFrame(rows, columns=["video_id", "label", "group", "split"])
+    table["path"] = [str(folder / name) for name in table["video_id"]]
+    return Dataset(folder, new_manifest(table), groups_known=True)
+
+
+def _write_labels(folder: Path, rows: Sequence[tuple[str, str, str, str]]) -> None:
     with write_aside(folder / "labels.csv") as aside, aside.open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(("video", "label", "group", "split"))

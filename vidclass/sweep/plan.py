@@ -10,8 +10,10 @@ import pandas as pd
 
 from vidclass.data.manifest import Dataset, published_columns
 from vidclass.data.published_splits import VALID_GROUPS
-from vidclass.data.readers import read_dataset
+from vidclass.data.readers import is_made, read_dataset
 from vidclass.data.sample_table import labelled
+from vidclass.data.synthetic import PRESETS, planned_moving_shapes
+from vidclass.data.video_frames import NUM_CHANNELS
 from vidclass.models import model_entry
 from vidclass.models.profile import Profile, profile
 from vidclass.report.comparisons import resolvable_difference, smallest_attainable_p
@@ -176,17 +178,26 @@ def _worker_lines(spec: StudySpec) -> Iterator[str]:
         )
 
 
+def _frame_lines(loaded: LoadedStudy, manifest: pd.DataFrame) -> Iterator[str]:
+    if not is_made(loaded.videos) or Path(manifest["path"].iloc[0]).exists():
+        yield from store_lines(loaded.spec, manifest)
+        return
+    preset = PRESETS[loaded.spec.data.preset]
+    frames_bytes = len(manifest) * preset.num_frames * preset.size**2 * NUM_CHANNELS
+    yield (
+        f"frames     {len(manifest):,} videos are made first; about {frames_bytes / 2**20:.0f} MiB "
+        "as decoded"
+    )
+
+
 def plan_lines(loaded: LoadedStudy, home: Path) -> Iterator[str]:
-    """Yield the lines of ``--dry-run``; moving_shapes is made, nothing else is started."""
+    """Yield the lines of ``--dry-run``; nothing is made or started."""
     spec = loaded.spec
     data = spec.data
-    dataset = read_dataset(
-        loaded.videos,
-        preset=data.preset,
-        seed=data.seed,
-        home=home,
-        group_pattern=data.group_pattern,
-    )
+    if is_made(loaded.videos):
+        dataset = planned_moving_shapes(home, preset=data.preset, seed=data.seed)
+    else:
+        dataset = read_dataset(loaded.videos, home=home, group_pattern=data.group_pattern)
     given = given_splits(dataset, data)
     dataset = chosen_videos(dataset, data)
     plan = plan_of(spec, dataset, given)
@@ -201,7 +212,7 @@ def plan_lines(loaded: LoadedStudy, home: Path) -> Iterator[str]:
     yield f"split      {_split_told(spec, dataset.manifest, plan.num_folds)}"
     window = data.window
     yield f"window     {window.span_s:g} s, {window.num_frames} frames, {data.views} views"
-    yield from store_lines(spec, dataset.manifest)
+    yield from _frame_lines(loaded, dataset.manifest)
     for line in footage_lines(spec):
         yield f"footage    {line}"
     yield from _training_lines(spec, plan)
