@@ -104,3 +104,13 @@ def test_erasing_takes_a_part_of_the_area_in_all_frames():
     share_BT = (changed({"erasing": 1.0}, x_BTHWC=white)[..., 0] == 128).float().mean(dim=(2, 3))
     assert (share_BT == share_BT[:, :1]).all()
     assert share_BT.min() > 0.005 and share_BT.max() < 0.4
+
+
+def test_randaugment_keeps_what_tells_a_dark_frame_from_a_bright_one():
+    """AutoContrast and Equalize would make both the same picture."""
+    dark_HWC = 50 + still_clips(1)[0, 0] // 5
+    clip_THWC = torch.stack([dark_HWC, dark_HWC + 100])
+    many = clip_THWC.expand(150, -1, -1, -1, -1).contiguous()
+    y_BTHWC = changed({"randaugment_ops": 1}, x_BTHWC=many).float()
+    differ_B = (y_BTHWC[:, 0] - y_BTHWC[:, 1]).abs().mean(dim=(1, 2, 3))
+    assert (differ_B > 1).all()

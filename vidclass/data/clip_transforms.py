@@ -20,6 +20,8 @@ __all__ = ["clip_transform", "transform_clips"]
 
 ClipTransform = Callable[[torch.Tensor], torch.Tensor]
 
+FRAME_BY_FRAME = ("AutoContrast", "Equalize")
+"""Operations of RandAugment that look at each frame by itself, and would make a clip flicker."""
 ERASED_AREA = (0.02, 0.33)
 ASPECT = (3 / 4, 4 / 3)
 
@@ -58,7 +60,13 @@ def clip_transform(augment: Augment, size: int) -> ClipTransform | None:
         ]
     if augment.randaugment_ops:
         magnitude = augment.randaugment_magnitude
-        parts.append(v2.RandAugment(augment.randaugment_ops, magnitude, fill=PAD_VALUE, **bilinear))
+        operations = v2.RandAugment(augment.randaugment_ops, magnitude, fill=PAD_VALUE, **bilinear)
+        operations._AUGMENTATION_SPACE = {
+            name: how
+            for name, how in operations._AUGMENTATION_SPACE.items()
+            if name not in FRAME_BY_FRAME
+        }
+        parts.append(operations)
     if augment.erasing:
         parts.append(v2.RandomErasing(augment.erasing, ERASED_AREA, value=PAD_VALUE))
     return v2.Compose(parts) if parts else None
