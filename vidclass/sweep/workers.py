@@ -18,7 +18,7 @@ import ray
 import torch
 import torch.distributed as dist
 from ray import tune
-from ray.exceptions import RayActorError, RayTaskError
+from ray.exceptions import ActorUnavailableError, GetTimeoutError, RayActorError, RayTaskError
 from ray.util.placement_group import PlacementGroup
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 from torch._C._distributed_c10d import TCPStore
@@ -43,6 +43,8 @@ CHECK_S = 0.5
 """How often a waiting first worker asks whether the others live."""
 FAREWELL_S = 5.0
 """How long the others may take to leave a training that has ended."""
+NODE_WORD_S = 60.0
+"""How long Ray may need to know that a node went away."""
 VERDICT_S = 60.0
 """How long Ray may take to say how a worker was lost; that of a machine takes it half a minute."""
 
@@ -183,18 +185,24 @@ class _Others:
         while left and time.monotonic() < until:
             done, left = ray.wait(left, timeout=max(0.0, until - time.monotonic()))
             for ref in done:
-                failure = _failure(ref)
+                failure = _failure(ref, self._actors[self._at_work.index(ref)])
                 if failure is not None:
                     return failure
         return None
 
 
-def _failure(ref: Any) -> Exception | None:
-    """Return why a finished worker ended, unless it completed, or left because another did."""
+def _failure(ref: Any, actor: Any = None) -> Exception | None:
+    """Return why a finished worker ended, unless it completed, or left because another did.
+
+    Args:
+        ref: of its work.
+        actor: the worker, to be asked again where Ray does not know yet if its node went away.
+    """
     try:
         answer = ray.get(ref)
     except RayActorError as error:
-        return RuntimeError(f"a worker died: {' '.join(str(error).split())}")
+        told = error if actor is None else _last_word(actor, error)
+        return RuntimeError(f"a worker died: {' '.join(str(told).split())}")
     except RayTaskError as error:
         last = str(error).strip().splitlines()[-1]
         return RuntimeError(f"a worker failed: {last}")
@@ -203,6 +211,22 @@ def _failure(ref: Any) -> Exception | None:
     if isinstance(answer, tuple) and answer[0] == "refused":
         return RuntimeError(f"a worker was refused: {answer[1]}")
     return None
+
+
+def _last_word(actor: Any, error: RayActorError) -> RayActorError:
+    """Return what Ray says of a dead worker once it knows: of a lost node it knows later."""
+    until = time.monotonic() + NODE_WORD_S
+    while isinstance(error, ActorUnavailableError) and time.monotonic() < until:
+        time.sleep(CHECK_S)
+        try:
+            ray.get(actor.place.remote(), timeout=NODE_WORD_S)
+        except RayActorError as later:
+            error = later
+        except GetTimeoutError:
+            continue
+        else:
+            break  # it is there again: only the call was lost
+    return error
 
 
 def _start(group: PlacementGroup, bundle: int) -> Any:
