@@ -43,8 +43,6 @@ CHECK_S = 0.5
 """How often a waiting first worker asks whether the others live."""
 FAREWELL_S = 5.0
 """How long the others may take to leave a training that has ended."""
-NODE_WORD_S = 60.0
-"""How long Ray may need to know that a node went away."""
 VERDICT_S = 60.0
 """How long Ray may take to say how a worker was lost; that of a machine takes it half a minute."""
 
@@ -215,11 +213,11 @@ def _failure(ref: Any, actor: Any = None) -> Exception | None:
 
 def _last_word(actor: Any, error: RayActorError) -> RayActorError:
     """Return what Ray says of a dead worker once it knows: of a lost node it knows later."""
-    until = time.monotonic() + NODE_WORD_S
+    until = time.monotonic() + VERDICT_S
     while isinstance(error, ActorUnavailableError) and time.monotonic() < until:
         time.sleep(CHECK_S)
         try:
-            ray.get(actor.place.remote(), timeout=NODE_WORD_S)
+            ray.get(actor.place.remote(), timeout=VERDICT_S)
         except RayActorError as later:
             error = later
         except GetTimeoutError:
