@@ -1,9 +1,10 @@
-"""The other side of `models.py`: what a user would write with torchvision alone for each arm.
+"""The other side of `models.py`: what a user would write with torchvision or timm for each arm.
 
-Legend: B clips, T frames, K classes.
+Legend: B clips, T frames, C channels, H height, W width, D features, K classes.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
@@ -13,6 +14,8 @@ from torchvision.models import video
 NUM_CLASSES = 10
 BACKBONE = "resnet18"
 FEATURES = 512
+TIMM_BACKBONE = "vit_tiny_patch16_224"
+TIMM_SIZE = {"img_size": 64}
 
 
 def net(num_outputs: int | None = None, channels: int = 3) -> nn.Module:
@@ -38,12 +41,28 @@ class Frames(nn.Module):
         return self.after(features.view(*x_BTCHW.shape[:2], -1))
 
 
-class Mean(nn.Module):
-    """The mean over time, then classes."""
+class TimmFrames(nn.Module):
+    """A net of timm on every frame, the mean of its features, then classes."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.classes = nn.Linear(FEATURES, NUM_CLASSES)
+        import timm
+
+        self.net = timm.create_model(TIMM_BACKBONE, num_classes=0, global_pool="avg", **TIMM_SIZE)
+        self.after = Mean(self.net.num_features)
+
+    def forward(self, x_BTCHW: torch.Tensor) -> torch.Tensor:
+        """Return logits."""
+        features = self.net(x_BTCHW.flatten(0, 1))
+        return self.after(features.view(*x_BTCHW.shape[:2], -1))
+
+
+class Mean(nn.Module):
+    """The mean over time, then classes."""
+
+    def __init__(self, num_features: int = FEATURES) -> None:
+        super().__init__()
+        self.classes = nn.Linear(num_features, NUM_CLASSES)
 
     def forward(self, f_BTD: torch.Tensor) -> torch.Tensor:
         """Return logits."""
@@ -147,22 +166,44 @@ def joined(num_frames: int) -> nn.Module:
     return nn.Sequential(nn.Flatten(), nn.Linear(num_frames * FEATURES, NUM_CLASSES))
 
 
-BARE: dict[str, Callable[[int], nn.Module]] = {
-    "backbone_single_frame": lambda frames: Frames(joined(1)),
-    "backbone_pooling": lambda frames: Frames(Mean()),
-    "backbone_tsn": lambda frames: Frames(MeanOfLogits()),
-    "backbone_tsm": lambda frames: Frames(MeanOfLogits()),
-    "backbone_late_fusion": lambda frames: Frames(joined(2)),
-    "backbone_early_fusion": Stacked,
-    "backbone_slow_fusion": lambda frames: Groups(),
-    "concat_mlp": lambda frames: Frames(joined(frames)),
-    "lrcn": lambda frames: Frames(Lstm()),
-    "lstm_attention": lambda frames: Frames(LstmAttention()),
-    "temporal_transformer": lambda frames: Frames(Transformer()),
-    "mc3_18": lambda frames: Volume("mc3_18"),
-    "r2plus1d_18": lambda frames: Volume("r2plus1d_18"),
-    "r3d_18": lambda frames: Volume("r3d_18"),
-    "s3d": lambda frames: Volume("s3d"),
-    "swin3d": lambda frames: Volume("swin3d_t"),
+class Bare(NamedTuple):
+    """The counterpart of an arm.
+
+    Args:
+        make: frames that the arm sees to the net.
+        options: of the arm, where it is measured in one form alone.
+        batch: clips at a time, where that form is a large one.
+    """
+
+    make: Callable[[int], nn.Module]
+    options: Mapping[str, Any] = {}
+    batch: int | None = None
+
+
+BARE: dict[str, Bare] = {
+    "backbone_single_frame": Bare(lambda frames: Frames(joined(1))),
+    "backbone_pooling": Bare(lambda frames: Frames(Mean())),
+    "backbone_pooling timm": Bare(
+        lambda frames: TimmFrames(),
+        {"backbone": f"timm:{TIMM_BACKBONE}", "input_size": TIMM_SIZE["img_size"]},
+    ),
+    "backbone_tsn": Bare(lambda frames: Frames(MeanOfLogits())),
+    "backbone_tsm": Bare(lambda frames: Frames(MeanOfLogits())),
+    "backbone_late_fusion": Bare(lambda frames: Frames(joined(2))),
+    "backbone_early_fusion": Bare(Stacked),
+    "backbone_slow_fusion": Bare(lambda frames: Groups()),
+    "concat_mlp": Bare(lambda frames: Frames(joined(frames))),
+    "lrcn": Bare(lambda frames: Frames(Lstm())),
+    "lstm_attention": Bare(lambda frames: Frames(LstmAttention())),
+    "temporal_transformer": Bare(lambda frames: Frames(Transformer())),
+    "mc3_18": Bare(lambda frames: Volume("mc3_18")),
+    # torchvision's function builds it for no other clips.
+    "mvit": Bare(
+        lambda frames: Volume("mvit_v2_s"), {"input_size": 224, "window_frames": 16}, batch=1
+    ),
+    "r2plus1d_18": Bare(lambda frames: Volume("r2plus1d_18")),
+    "r3d_18": Bare(lambda frames: Volume("r3d_18")),
+    "s3d": Bare(lambda frames: Volume("s3d")),
+    "swin3d": Bare(lambda frames: Volume("swin3d_t")),
 }
-"""Arm to (frames that it sees) to its counterpart. Others have none in torchvision."""
+"""Arm, and what sets one of its forms apart, to its counterpart. Others have none there."""

@@ -1,20 +1,22 @@
-"""What the arms cost beside the bare nets of torchvision, and what kept features save.
+"""What the arms cost beside the bare nets of torchvision and timm, and what kept features save.
 
 First every arm trains and evaluates on random clips on the device, in turns with its counterpart of
-`_bare_models.py` (the same net as a user would write it with torchvision, fed the same tensors,
-channels-last both); the ratio is the median over turns. The temporal shift of `backbone_tsm` is
-compared with a net that has none: it shows what the shift costs. `--arms '*'` measures arms without
-a counterpart too, which get no ratio. Aim: 0.95 of the counterpart or more.
+`_bare_models.py` (the same net as a user would write it with torchvision or timm, fed the same
+tensors, channels-last both); the ratio is the median over turns. Arms without a counterpart there
+are measured alone, for a shorter time. The temporal shift of `backbone_tsm` is compared with a net
+that has none: it shows what the shift costs. `--arms` names some. Aim: 0.95 of the counterpart or
+more.
 
 Then one frozen arm (LRCN on ResNet-18) is trained by `fit` on a store of noise: with its backbone
 in every epoch, and on kept features, where the first trial also makes them. Aim: from the second
 trial on 20 times faster.
 
-On a CPU frames are small and clips few; the JSON says how many.
+On a CPU frames are small and clips few; the JSON says how many. Under 15 minutes on one core.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -26,14 +28,19 @@ import torch
 from _bare_models import BACKBONE, BARE, NUM_CLASSES
 from torch import nn
 
+Row = dict[str, Any]
+
 AIM, AIM_CACHED = 0.95, 20.0
-FEWEST_TURNS, SECONDS_AN_ARM = 5, 6.0
+SECONDS_A_PAIR, SECONDS_ALONE = 8.0, 2.0
+FEWEST_TURNS, FEWEST_ALONE = 4, 2  # the first one warms up
+LATER_TRIALS = 3
 
 
-def settings(name: str, size: int) -> dict[str, Any]:
+def settings(case: str, size: int) -> dict[str, Any]:
     """Return the options of an arm under test: its defaults, its backbone in every step."""
     from vidclass.models import model_entry
 
+    name = arm_of(case)
     entry = model_entry(name)
     options: dict[str, Any] = {"input_size": size}
     fields = entry.options.model_fields
@@ -48,9 +55,16 @@ def settings(name: str, size: int) -> dict[str, Any]:
         options["size_1"] = 0  # as its counterpart: classes alone
     smallest = getattr(entry.options, "smallest", (1, 1))
     options["input_size"] = max(size, smallest[1])
-    if name in BARE and "window_frames" in options:
+    if case not in BARE:
+        return options
+    if "window_frames" in options:
         options["window_frames"] = max(8, options["window_frames"])
-    return options
+    return {**options, **BARE[case].options}
+
+
+def arm_of(case: str) -> str:
+    """Return the arm whose form ``case`` is."""
+    return case.partition(" ")[0]
 
 
 class Side:
@@ -95,45 +109,52 @@ def now(device: torch.device) -> float:
     return time.perf_counter()
 
 
-def measure_arm(
-    name: str, size: int, batch: int, device: torch.device, seconds: float
-) -> dict[str, Any]:
-    """Return the rates of an arm and of its counterpart."""
+def measure_arm(case: str, size: int, batch: int, device: torch.device, quick: bool) -> Row:
+    """Return the rates of an arm and, where it has one, of its counterpart."""
     from vidclass.models import create_model, model_entry, validate_options
 
-    options = settings(name, size)
-    checked = validate_options(name, options)
-    shape = model_entry(name).input_shape(checked)
+    name, options, bare = arm_of(case), settings(case, size), BARE.get(case)
+    shape = model_entry(name).input_shape(validate_options(name, options))
+    batch = bare.batch or batch if bare else batch
     clips = torch.randn(batch, *shape, device=device)
     if clips.ndim == 5:  # as training gives them: a permuted view of x_BTHWC
         clips = clips.permute(0, 1, 3, 4, 2).contiguous().permute(0, 1, 4, 2, 3)
     labels_B = torch.arange(batch, device=device) % NUM_CLASSES
     ours = Side(create_model(name, NUM_CLASSES, **options), device)
-    sides = [ours]
-    if name in BARE:
-        sides.append(Side(BARE[name](shape[0]), device))
+    sides = [ours] if bare is None else [ours, Side(bare.make(shape[0]), device)]
+    fewest, seconds = FEWEST_TURNS, SECONDS_A_PAIR
+    if bare is None or quick:
+        fewest, seconds = FEWEST_ALONE, 0.0 if quick else SECONDS_ALONE
     started, turns = time.perf_counter(), 0
-    while turns < FEWEST_TURNS or time.perf_counter() - started < seconds:
+    while turns < fewest or time.perf_counter() - started < seconds:
         for side in sides if turns % 2 else reversed(sides):
             side.turn(clips, labels_B)
         turns += 1
     train, evaluated = ours.medians()
-    row: dict[str, Any] = {
-        "arm": name,
-        "input": "x".join(map(str, shape)),
-        "batch": batch,
-        "turns": turns,
-        "train_clips_s": train,
-        "eval_clips_s": evaluated,
-        "train_ratio": None,
-        "eval_ratio": None,
-    }
-    if name in BARE:
-        row |= {
-            "train_ratio": _ratio(ours.train_rates, sides[1].train_rates),
-            "eval_ratio": _ratio(ours.eval_rates, sides[1].eval_rates),
-        }
+    row: Row = {"arm": case, "input": "x".join(map(str, shape)), "batch": batch, "turns": turns}
+    row |= {"train_clips_s": train, "eval_clips_s": evaluated}
+    row |= {"train_ratio": None, "eval_ratio": None}
+    for bare_side in sides[1:]:
+        row["train_ratio"] = _ratio(ours.train_rates, bare_side.train_rates)
+        row["eval_ratio"] = _ratio(ours.eval_rates, bare_side.eval_rates)
     return row
+
+
+def measure_arms(
+    cases: Sequence[str], size: int, batch: int, device: torch.device, quick: bool
+) -> list[Row]:
+    """Return a row of each case; each is told before it begins, since some take a minute."""
+    rows: list[Row] = []
+    started = time.perf_counter()
+    for number, case in enumerate(cases, 1):
+        elapsed = time.perf_counter() - started
+        print(f"{elapsed:4.0f} s  {number} of {len(cases)}: {case}", end="", flush=True)
+        rows.append(measure_arm(case, size, batch, device, quick))
+        told = f", {rows[-1]['train_clips_s']:.3g} clips/s in training"
+        if rows[-1]["train_ratio"] is not None:
+            told += f", {rows[-1]['train_ratio']:.3g} of the bare net"
+        print(told, flush=True)
+    return rows
 
 
 def _ratio(ours: list[float], bare: list[float]) -> float:
@@ -217,13 +238,17 @@ def train_once(
 
 def measure_features(size: int, videos: int, epochs: int, device: torch.device) -> dict[str, Any]:
     """Return seconds of a trial through the backbone, of the first on features, and of the next."""
+    job = partial(trial_job, size=size, epochs=epochs)
     with _common.scratch() as folder:
         frames = noise_store(folder / "frames", videos, 20, size)
         home = folder / "home"
         train_once(trial_job(True, size, 1), frames, folder / "warm", device)
-        whole, _ = train_once(trial_job(False, size, epochs), frames, home, device)
-        first, making = train_once(trial_job(True, size, epochs), frames, home, device)
-        later = [train_once(trial_job(True, size, epochs), frames, home, device)[0] for _ in "123"]
+        print("a frozen arm through its backbone", end="", flush=True)
+        whole, _ = train_once(job(False), frames, home, device)
+        print(f": {whole:.3g} s; on kept features", end="", flush=True)
+        first, making = train_once(job(True), frames, home, device)
+        later = [train_once(job(True), frames, home, device)[0] for _ in range(LATER_TRIALS)]
+        print(f": {first:.3g} s, then {median(later):.3g} s\n", flush=True)
     return {
         "videos": videos,
         "frames_a_video": 20,
@@ -240,9 +265,7 @@ def measure_features(size: int, videos: int, epochs: int, device: torch.device) 
 def main() -> None:
     """Measure all arms and write the result."""
     parser = _common.arguments(__doc__)
-    parser.add_argument(
-        "--arms", help="names of arms, as in a shell; all with a counterpart if none"
-    )
+    parser.add_argument("--arms", help="names of arms, as in a shell; all if none", default="*")
     options = parser.parse_args()
     from vidclass.models import list_models
 
@@ -250,11 +273,9 @@ def main() -> None:
     small = options.quick or device.type == "cpu"
     torch.set_num_threads(1)
     size, batch = (64, 4) if small else (224, 16)
-    seconds = 0.0 if options.quick else SECONDS_AN_ARM
-    rows = []
-    for name in list_models(options.arms) if options.arms else sorted(BARE):
-        rows.append(measure_arm(name, size, batch, device, seconds))
-        print(f"{name}: {rows[-1]['train_clips_s']:.3g} clips/s", flush=True)
+    arms = list_models(options.arms)
+    cases = sorted({*arms, *(case for case in BARE if arm_of(case) in arms)})
+    rows = measure_arms(cases, size, batch, device, options.quick)
     _common.print_table(rows)
     videos, epochs = (24, 2) if options.quick else (64, 8)
     cached = measure_features(112 if not options.quick else 32, videos, epochs, device)
