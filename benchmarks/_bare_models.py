@@ -203,7 +203,8 @@ BARE: dict[str, Bare] = {
     ),
     "r2plus1d_18": Bare(lambda frames: Volume("r2plus1d_18")),
     "r3d_18": Bare(lambda frames: Volume("r3d_18")),
-    "s3d": Bare(lambda frames: Volume("s3d")),
+    # Its last pool is as wide as the map of its own size.
+    "s3d": Bare(lambda frames: Volume("s3d"), {"input_size": 224, "window_frames": 16}, batch=1),
     "swin3d": Bare(lambda frames: Volume("swin3d_t")),
 }
 """Arm, and what sets one of its forms apart, to its counterpart. Others have none there."""

@@ -243,12 +243,12 @@ def measure_features(size: int, videos: int, epochs: int, device: torch.device) 
         frames = noise_store(folder / "frames", videos, 20, size)
         home = folder / "home"
         train_once(trial_job(True, size, 1), frames, folder / "warm", device)
-        print("a frozen arm through its backbone", end="", flush=True)
+        print("a frozen arm, its backbone in every epoch:", end=" ", flush=True)
         whole, _ = train_once(job(False), frames, home, device)
-        print(f": {whole:.3g} s; on kept features", end="", flush=True)
+        print(f"{whole:.3g} s; then on kept features", flush=True)
         first, making = train_once(job(True), frames, home, device)
         later = [train_once(job(True), frames, home, device)[0] for _ in range(LATER_TRIALS)]
-        print(f": {first:.3g} s, then {median(later):.3g} s\n", flush=True)
+        print(f"the first trial {first:.3g} s, the next {median(later):.3g} s\n", flush=True)
     return {
         "videos": videos,
         "frames_a_video": 20,
