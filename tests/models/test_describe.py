@@ -1,8 +1,21 @@
+import csv
+import re
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from vidclass.errors import UserError
 from vidclass.models import list_models, model_entry
-from vidclass.models.describe import model_rows, models_table, option_rows, show_model
+from vidclass.models.describe import (
+    COUNTED,
+    counted_anew,
+    model_rows,
+    models_table,
+    option_rows,
+    show_model,
+)
 from vidclass.models.trunk import GEOMETRY_RULE, TrunkOptions
 
 
@@ -10,6 +23,37 @@ def test_table_has_a_row_for_every_model() -> None:
     lines = models_table().splitlines()
     assert [line.split()[0] for line in lines[1 : 1 + len(list_models())]] == list_models()
     assert "25,141,413" in models_table("single*") and "early" not in models_table("single*")
+
+
+@pytest.mark.parametrize("name", list_models())
+def test_the_table_has_what_is_counted(name: str) -> None:
+    (row,) = model_rows(name)
+    parameters, gmacs = counted_anew(name)
+    assert row.parameters == parameters, "python docs/count_models.py"
+    assert row.gmacs == pytest.approx(gmacs, rel=1e-5)
+
+
+def test_the_page_of_arms_shows_what_is_listed(repository: Path) -> None:
+    page = (repository / "docs" / "arms.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```\n(model  .*?)```", page, re.DOTALL)
+    listed = {" ".join(line.split()) for line in models_table().splitlines()}
+    shown = {" ".join(line.split()) for line in block.splitlines()}
+    assert len(shown) == 6 and shown <= listed
+
+
+def test_no_model_that_is_gone_has_a_row() -> None:
+    with COUNTED.open(newline="", encoding="utf-8") as file:
+        assert [row["model"] for row in csv.DictReader(file)] == list_models()
+
+
+def test_large_optional_packages_are_imported_by_the_models_that_need_them_alone() -> None:
+    code = (
+        "import sys; from vidclass.models.describe import models_table, show_model;"
+        "models_table(); show_model('slow_fusion');"
+        "print(sorted({'timm', 'transformers', 'ray', 'mlflow'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
 
 
 def test_pattern_without_a_match_is_told() -> None:

@@ -1,14 +1,16 @@
 """What ``vidclass models`` and ``vidclass models show NAME`` say, as data and as plain text."""
 
+import csv
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
 from typing import Any, get_args
 
 from pydantic.fields import FieldInfo
 
 from vidclass.errors import UserError
-from vidclass.models.encoder_net import MissingPackage
 from vidclass.models.profile import Profile, profile
 from vidclass.models.registry import (
     FeatureSource,
@@ -20,10 +22,22 @@ from vidclass.models.registry import (
 )
 from vidclass.models.trunk import GEOMETRY_RULE, TrunkOptions
 
-__all__ = ["ModelRow", "OptionRow", "model_rows", "models_table", "option_rows", "show_model"]
+__all__ = [
+    "COUNTED",
+    "ModelRow",
+    "OptionRow",
+    "counted_anew",
+    "model_rows",
+    "models_table",
+    "option_rows",
+    "show_model",
+]
 
 TEXT_WIDTH = 96
 EXAMPLE_CLASSES = 101  # as in UCF101, on which the published counts stand
+COUNTED = Path(__file__).with_name("counted.csv")
+"""Name, parameters and GMACs of the models that come with vidclass, at their defaults: counting
+takes half a minute, and the encoders' package. `docs/count_models.py` writes it."""
 
 
 @dataclass(frozen=True)
@@ -35,8 +49,8 @@ class ModelRow:
     uses_order: bool
     num_frames: int
     input_size: int
-    parameters: int | None
-    gmacs: float | None
+    parameters: int
+    gmacs: float
     weights: str
 
 
@@ -67,20 +81,36 @@ def model_rows(pattern: str = "*") -> list[ModelRow]:
 
 def _row(entry: ModelEntry) -> ModelRow:
     options = entry.options.model_validate({})
-    try:
-        costs = profile(entry.name, EXAMPLE_CLASSES)
-    except MissingPackage:  # an optional one: the others are listed all the same
-        costs = None
+    parameters, gmacs = _counted().get(entry.name) or counted_anew(entry.name)
     return ModelRow(
         name=entry.name,
         summary=entry.summary,
         uses_order=entry.uses_order,
         num_frames=entry.num_frames(options),
         input_size=options.input_size,
-        parameters=None if costs is None else costs.parameters,
-        gmacs=None if costs is None else costs.gmacs,
+        parameters=parameters,
+        gmacs=gmacs,
         weights=_weights_text(options.published_weights),
     )
+
+
+@lru_cache(maxsize=1)
+def _counted() -> dict[str, tuple[int, float]]:
+    with COUNTED.open(newline="", encoding="utf-8") as file:
+        return {
+            row["model"]: (int(row["parameters"]), float(row["gmacs"]))
+            for row in csv.DictReader(file)
+        }
+
+
+def counted_anew(name: str) -> tuple[int, float]:
+    """Return parameters and GMACs of a model at its defaults, as the table has them.
+
+    Raises:
+        UserError: when no model has that name, or a package that it needs is not installed.
+    """
+    costs = profile(name, EXAMPLE_CLASSES)
+    return costs.parameters, round(costs.gmacs, 6)
 
 
 def _weights_text(weights: PublishedWeights | None) -> str:
@@ -97,8 +127,8 @@ def models_table(pattern: str = "*") -> str:
             "yes" if row.uses_order else "no",
             str(row.num_frames),
             f"{row.input_size} px",
-            "-" if row.parameters is None else f"{row.parameters:,}",
-            "-" if row.gmacs is None else f"{row.gmacs:.3f}",
+            f"{row.parameters:,}",
+            f"{row.gmacs:.3f}",
             row.weights,
             row.summary,
         )
@@ -108,8 +138,6 @@ def models_table(pattern: str = "*") -> str:
         f"Counted at each model's defaults and {EXAMPLE_CLASSES} classes. "
         "`vidclass models show NAME` explains a model and its options."
     )
-    if any(row.parameters is None for row in rows):
-        note += "\n- : needs a package that is not installed: pip install 'vidclass[models]'."
     return f"{_table(head, cells)}\n\n{note}"
 
 

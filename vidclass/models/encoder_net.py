@@ -18,14 +18,10 @@ from vidclass.models.encoders_library import CONFIG, STATE, encoder_facts, encod
 from vidclass.models.pretrained import NO_WEIGHTS, file_hash
 from vidclass.models.tuning import Freeze, Tuned
 
-__all__ = ["Encoder", "MissingPackage", "grid_of", "pooling_of"]
+__all__ = ["Encoder", "grid_of", "pooling_of"]
 
 NOT_THE_ENCODER = ("predictor.", "embeddings.mask_token", "mask_token")
 """Keys of a file, or of transformers' nets, that no feature depends on."""
-
-
-class MissingPackage(UserError):
-    """A package of the extra `models` is needed and not installed."""
 
 
 def pooling_of(grid: int) -> str:
@@ -42,12 +38,12 @@ def _transformers() -> Any:
     """Return transformers.
 
     Raises:
-        MissingPackage: when it is not installed.
+        UserError: when it is not installed.
     """
     try:
         import transformers
     except ImportError as error:
-        raise MissingPackage(
+        raise UserError(
             "encoders come from the package transformers (extra `models`)",
             f"{type(error).__name__}: {error}",
             "pip install 'vidclass[models]'; or an arm with a `backbone`, which needs none",
