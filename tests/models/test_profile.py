@@ -51,6 +51,8 @@ def test_kept_features_cost_their_backbone_once() -> None:
     assert cached.gmacs == pytest.approx(whole.gmacs)
     assert whole.step_gmacs == whole.gmacs > 10 * cached.step_gmacs
     assert cached.trained_parameters == whole.trained_parameters < cached.parameters
+    assert cached.stored_parameters == cached.trained_parameters
+    assert whole.stored_parameters == whole.parameters == cached.parameters
 
 
 def test_running_statistics_count_as_in_keras() -> None:

@@ -36,6 +36,8 @@ class Profile:
         options: all its options, defaults included.
         parameters: weights and biases, those of a frozen backbone among them.
         trained_parameters: those that training changes.
+        stored_parameters: those that a checkpoint holds; not those of a backbone whose features are
+            kept.
         parameters_counted_as_keras: all and the running mean and variance of batch norm.
         gmacs: 1e9 multiply-accumulates from the frames of one clip to its logits, in convolutions
             and matrix products alone, as papers count them (half the FLOPs).
@@ -53,6 +55,7 @@ class Profile:
     options: dict[str, Any]
     parameters: int
     trained_parameters: int
+    stored_parameters: int
     parameters_counted_as_keras: int
     gmacs: float
     step_gmacs: float
@@ -99,6 +102,7 @@ def profile(name: str, num_classes: int, **options: Any) -> Profile:
         options=checked.model_dump(mode="json"),
         parameters=num_parameters,
         trained_parameters=sum(count for count, trained in counts if trained),
+        stored_parameters=sum(weight.numel() for weight in model.parameters()),
         parameters_counted_as_keras=counted_as_keras(whole),
         gmacs=all_flops / 2 / BATCH / 1e9,
         step_gmacs=flops / 2 / BATCH / 1e9,

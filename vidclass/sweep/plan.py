@@ -37,8 +37,8 @@ ASSUMED_GMACS_PER_S = 35.0
 """Training speed of one core (forward and backward, float32), for a first guess of the time."""
 UNKNOWN_ARM = ("deployment", FEWER_VIDEOS, LEAK_CONTROL)
 """Trainings of an arm that is chosen later; the largest arm stands for it in a plan."""
-BYTES_PER_PARAMETER = 16
-"""A checkpoint to go on from holds weights and two moments; the best holds weights: float32."""
+BYTES_PER_STORED, BYTES_PER_TRAINED = 8, 8
+"""Each trial keeps its last weights and its best, and two moments of what is trained: float32."""
 
 
 @dataclass(frozen=True)
@@ -101,9 +101,14 @@ def plan_of(spec: StudySpec, dataset: Dataset, given: pd.DataFrame | None = None
         ),
         seconds_one_slot=_seconds(spec, trials, num_train, costs),
         checkpoint_bytes=sum(
-            count * costs[arm].parameters * BYTES_PER_PARAMETER for arm, count in trials.items()
+            count * _checkpoint_bytes(costs[arm]) for arm, count in trials.items()
         ),
     )
+
+
+def _checkpoint_bytes(costs: Profile) -> int:
+    stored = costs.stored_parameters * BYTES_PER_STORED
+    return stored + costs.trained_parameters * BYTES_PER_TRAINED
 
 
 def _num_comparisons(spec: StudySpec) -> int:
