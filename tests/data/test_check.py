@@ -17,6 +17,7 @@ from vidclass.data.check import (
     describe_splits,
     examine,
     families,
+    footage_conflicts,
     label_conflicts,
     same_contents,
 )
@@ -166,6 +167,84 @@ def test_copies_with_different_labels_have_to_be_mended() -> None:
     parts = manifest.assign(start_s=range(6), end_s=range(1, 7))
     assert label_conflicts(parts).empty
     assert len(label_conflicts(parts.assign(start_s=0.0, end_s=None))) == 3
+
+
+def test_equal_footage_with_different_labels_is_a_conflict() -> None:
+    manifest = manifest_of({"a": [1] * 3, "b": [1] * 3})
+    pairs = [("a/0-0", "b/1-0", 0.9), ("a/0-0", "a/1-0", 0.95)]
+    copies = pd.DataFrame(pairs, columns=["video_a", "video_b", "correlation"])
+    found = examine(manifest, copies.assign(told="the same footage"), None)
+    assert not found.clean
+    assert found.as_json()["footage_label_conflicts"] == [
+        {"video_a": "a/0-0", "label_a": "a", "video_b": "b/1-0", "label_b": "b", "correlation": 0.9}
+    ]
+    unlabelled = manifest.assign(label=manifest["label"].where(manifest["label"] == "a"))
+    assert examine(unlabelled, copies.assign(told="the same footage"), None).clean
+    assert footage_conflicts(copies, manifest.assign(start_s=range(6), end_s=range(1, 7))).empty
+
+
+def test_parts_of_one_file_are_no_equal_footage() -> None:
+    manifest = manifest_of({"a": [1] * 3, "b": [1] * 3}).assign(
+        path="one.mp4", content_hash="same", start_s=range(6), end_s=range(1, 7)
+    )
+    copies = pd.DataFrame([("a/0-0", "b/1-0", 1.0)], columns=["video_a", "video_b", "correlation"])
+    found = examine(manifest, copies.assign(told="the same footage"), None)
+    assert found.clean and found.copies.empty
+
+
+@pytest.mark.usefixtures("small_ray")
+def test_equal_footage_in_two_class_folders_is_named(home: Path, tmp_path: Path) -> None:
+    for number in range(12):
+        path = tmp_path / "set" / "ab"[number % 2] / f"g{number // 2}_{number}.mp4"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write(path, footage(number)[:40])
+    write(tmp_path / "set" / "b" / "g0_90.mp4", footage(0)[:40, ::2, ::2], crf=30)
+    code, told = run(str(tmp_path / "set"))
+    (line,) = [line for line in told.splitlines() if line.startswith("conflict")]
+    assert code == 1 and "a/g0_0.mp4 (a) = b/g0_90.mp4 (b), correlation 0." in line
+
+
+@pytest.mark.usefixtures("small_ray")
+@pytest.mark.parametrize("published", ["hmdb51", "kinetics"])
+def test_copies_that_a_published_split_has_are_told_as_such(
+    home: Path, tmp_path: Path, write_video: Callable[..., Path], published: str
+) -> None:
+    """A file of train and one of test are equal: by the publishers' lists, and by a file of own."""
+    root = tmp_path / "set"
+    parts = ["train", "train", "test"]
+    names = {
+        "hmdb51": lambda label, n: f"{label}/m{n}_{label}_f_nm_np1_fr_bad_{n}.avi",
+        "kinetics": lambda label, n: f"{label}{n}_000000_000010.mp4",
+    }[published]
+    for seed in range(12):
+        write_video(root / names("ab"[seed % 2], seed), seed=seed)
+    rows = [("ab"[n % 2], n, parts[n // 2 % 3]) for n in range(12)]
+    if published == "hmdb51":
+        for label in "ab":
+            lines = [
+                f"{Path(names(label, n)).name} {1 if split == 'train' else 2}\n"
+                for own, n, split in rows
+                if own == label
+            ]
+            (root / f"{label}_test_split1.txt").write_text("".join(lines))
+    else:
+        lines = [f"{label},{label}{n},0,10,{split},0\n" for label, n, split in rows]
+        header = "label,youtube_id,time_start,time_end,split,is_cc\n"
+        (root / "k400.csv").write_text(header + "".join(lines))
+    (root / names("a", 4)).write_bytes((root / names("a", 0)).read_bytes())  # test and train
+    result = RUNNER.invoke(app, ["check", str(root), "--out", str(tmp_path / "found.json")])
+    assert result.exit_code == 0 and "LEAK" not in result.output, result.output
+    (line,) = [line for line in result.output.splitlines() if line.startswith("official")]
+    assert "itself has 1 contents in two parts (2 files)" in line
+    found = json.loads((tmp_path / "found.json").read_text())
+    assert found["leaks"] == [] and len(found["official_leaks"]) == 2
+
+    own = tmp_path / "own.csv"
+    splits = [f"{names(label, n)},{('test', 'train', 'train')[n // 2 % 3]}" for label, n, _ in rows]
+    own.write_text("video,split\n" + "\n".join(splits) + "\n")
+    result = RUNNER.invoke(app, ["check", str(root), "--splits", str(own)])
+    assert result.exit_code == 1 and "LEAK       content" in result.output, result.output
+    assert "official" not in result.output
 
 
 @pytest.mark.usefixtures("small_ray")

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 from PIL import Image
 from typer.testing import CliRunner
@@ -58,22 +57,90 @@ def test_a_second_call_makes_only_what_is_missing(videos: Path, tmp_path: Path, 
     assert (out / "walk" / "b" / "000001.jpg").stat().st_mtime_ns == kept
 
 
+def labels_of(source: Path, home: Path) -> list[tuple[str, ...]]:
+    """Return what is labelled and divided, by the names that videos have without suffix."""
+    dataset = read_dataset(str(source), home=home, labels_needed=False)
+    table = dataset.manifest
+    columns = [
+        "label",
+        "group",
+        *(name for name in table if str(name).startswith(("split", "cam"))),
+    ]
+    known = table[columns].astype(object).where(table[columns].notna(), None)
+    rows = [
+        ("video", name, *map(str, row))
+        for name, *row in zip(
+            (Path(video_id).with_suffix("").as_posix() for video_id in table["video_id"]),
+            *(known[column] for column in columns),
+            strict=True,
+        )
+    ]
+    if dataset.annotations is not None:
+        rows += [
+            ("part", Path(video_id).with_suffix("").as_posix(), *map(str, row))
+            for video_id, *row in dataset.annotations.round(3)[
+                ["video_id", "start_s", "end_s", "label", "subject", "annotator"]
+            ].itertuples(index=False, name=None)
+        ]
+    return sorted(rows)
+
+
 @pytest.mark.usefixtures("small_ray")
 def test_the_folder_is_a_data_set_again(videos: Path, tmp_path: Path, home: Path) -> None:
     out = tmp_path / "out"
+    (videos / "labels.csv").write_text(
+        "video,label,group,camera,split_1\nrun/a,run,g1,c1,train\nrun/b,run;walk,g2,c1,test\n"
+        "walk/a,walk,g3,c2,train\nwalk/b,,g4,c2,\n"
+    )
     assert run(videos, "--out", out, "--stride", 4, "--short-side", 24)[0] == 0
-    table = pd.read_csv(out / "labels.csv")
-    assert table.columns.tolist() == ["video", "frame", "label"] and len(table) == 20
-    assert table.groupby("video")["label"].first().to_dict() == {
-        "run/a": "run",
-        "run/b": "run",
-        "walk/a": "walk",
-        "walk/b": "walk",
-    }
+    assert labels_of(out, home) == labels_of(videos, home)
     again = read_dataset(str(out), home=home)
-    assert sorted(again.manifest["video_id"]) == ["run/a", "run/b", "walk/a", "walk/b"]
+    assert again.annotations is None and again.manifest["split_1"].tolist()[0] == "train"
     frames, fps = decode(out / "run" / "a")
     assert frames.shape == (5, 24, 32, 3) and fps == 2.5
+
+
+@pytest.mark.usefixtures("small_ray")
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        (
+            "timestamps.csv",
+            "video,time_start,time_end,label,subject,annotator,split\n"
+            "run/a,0,1.2,walk,left,ann,train\nrun/a,0.5,0.5,jump,left,ann,train\n"
+            "run/a,0.1,1,groom,right,bob,train\nrun/b,1,1.5,,,,test\nwalk/a,0,2,walk,left,ann,test\n",
+        ),
+        (
+            "labels.csv",
+            "video,frame,label,split\n"
+            + "".join(f"run/a,{k},{'ab'[k // 7 % 2]},train\n" for k in range(20))
+            + "".join(f"walk/b,{k},{'' if k < 4 else 'b'},test\n" for k in range(20)),
+        ),
+    ],
+    ids=["intervals", "frames"],
+)
+def test_labels_of_parts_are_the_same_again(
+    videos: Path, tmp_path: Path, home: Path, name: str, text: str
+) -> None:
+    (videos / name).write_text(text)
+    groups = "video,group,camera\n" + "".join(
+        f"{video},g{n},c1\n" for n, video in enumerate(("run/a", "run/b", "walk/a", "walk/b"))
+    )
+    (videos / "groups.csv").write_text(groups)
+    out = tmp_path / "out"
+    assert run(videos, "--out", out, "--fps", 5)[0] == 0
+    assert labels_of(out, home) == labels_of(videos, home)
+    assert any(kind == "part" for kind, *_ in labels_of(out, home))
+
+
+@pytest.mark.usefixtures("small_ray")
+def test_tables_of_an_earlier_call_do_not_stay(videos: Path, tmp_path: Path, home: Path) -> None:
+    out = tmp_path / "out"
+    assert run(videos, "--out", out, "--num-frames", 2)[0] == 0
+    (videos / "timestamps.csv").write_text("video,time_start,time_end,label\nrun/a,0,1,walk\n")
+    assert run(videos, "--out", out, "--num-frames", 2)[0] == 0
+    assert not (out / "labels.csv").exists()
+    assert labels_of(out, home) == labels_of(videos, home)
 
 
 @pytest.mark.usefixtures("small_ray")

@@ -105,10 +105,15 @@ def test_equal_content_in_a_published_split_is_a_warning_and_in_own_ones_is_refu
     manifest = MANIFEST.assign(content_hash=hashes, **lists).astype({"split_1": object})
     splits = published_splits(manifest, "all", seed=0)
     (warning,) = check_leakage(splits, manifest)
-    assert "1 contents are in two parts" in warning and "a/1-0 (test, group a1)" in warning
+    assert "itself has 1 contents in two parts (2 files)" in warning
+    assert "a/1-0 (test, group a1)" in warning
     everything = deployment_split(manifest, 0.2, 0).assign(fold=DEPLOY_FOLD)
     (again,) = check_leakage(pd.concat([splits, everything]), manifest)
-    assert "1 contents are in two parts" in again
+    assert "itself has 1 contents in two parts" in again
+    footage = {"video_a": ["a/0-0"], "video_b": ["a/1-0"], "told": ["the same footage"]}
+    different = manifest.assign(content_hash=MANIFEST["content_hash"])
+    (alike,) = check_leakage(splits, different, pd.DataFrame(footage))
+    assert "itself has 1 pairs of equal footage in two parts (2 files)" in alike
     own = splits.assign(split=splits["split"].mask(splits["video_id"] == "b/5-0", "test"))
     with pytest.raises(UserErrors, match="equal content"):
         check_leakage(own, manifest)

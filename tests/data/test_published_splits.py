@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from vidclass.data.leakage import check_leakage
 from vidclass.data.manifest import new_manifest
-from vidclass.data.published_splits import published_splits
+from vidclass.data.published_splits import divide_videos, published_splits
 from vidclass.errors import UserErrors
 
 
@@ -85,3 +85,19 @@ def test_a_published_validation_list_is_kept():
     manifest.loc[manifest["group"].str.endswith("g4"), "split_1"] = "valid"
     splits = published_splits(manifest, 1, seed=0).merge(manifest, on="video_id")
     assert set(splits.loc[splits["split_x"] == "valid", "group"]) == {"c0/g4", "c1/g4"}
+
+
+def test_equal_files_in_lists_of_a_set_with_one_split_are_the_publishers():
+    """Kinetics and Something-Something: validation is a share of train, the lists are kept."""
+    manifest = manifest_of(2, 12).drop(columns="split_2")
+    manifest["split"] = manifest["split_1"]
+    manifest["content_hash"] = manifest["video_id"]
+    copied = manifest["video_id"].isin(["c0/g00_0.avi", "c0/g01_0.avi"])
+    manifest.loc[copied, "content_hash"] = "same"
+    shares = {"valid_share": 0.25, "test_share": 0.2, "folds": "auto", "seed": 0}
+    splits = divide_videos(manifest, published=1, **shares)
+    tested = manifest.loc[manifest["split"] == "test", "video_id"]
+    assert set(splits.loc[splits["split"] == "test", "video_id"]) == set(tested)
+    assert (splits["split"] == "valid").sum() == 4
+    (warning,) = check_leakage(splits, manifest)
+    assert "the published split itself has 1 contents in two parts (2 files)" in warning

@@ -49,6 +49,7 @@ def test_the_class_is_the_template(root, tmp_path):
     row = manifest.loc["20bn-something-something-v2/5.webm"]
     assert (row["label"], row["split"]) == ("Pushing something off of something", "test")
     assert manifest.loc["20bn-something-something-v2/7.webm", "label"] is None
+    assert manifest["split_1"].equals(manifest["split"])
     assert "the validation list is scored as test" in "\n".join(dataset.warnings)
 
 

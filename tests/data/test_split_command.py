@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
+from tests.data.test_near_duplicates import footage, write
 from vidclass.data.__main__ import app
 from vidclass.data.readers import read_dataset
 from vidclass.data.splits import DEPLOY_FOLD, split_hash
@@ -100,6 +101,7 @@ def test_lists_of_names(folder: Path, home: Path, tmp_path: Path) -> None:
         (("--folds", 7), "at least 7 groups"),
         (("--test", "t.txt", "--folds", 3), "--test alone says which videos are test"),
         (("--test", "t.txt", "--published", 1), "--published 1"),
+        (("--published", 1), "--published 1; "),
         (("--published", 1, "--test-share", 0.3), "--published alone says"),
         (("--train", "t.txt", "--test", "u.txt", "--test-share", 0.3), "--test-share 0.3"),
     ],
@@ -118,6 +120,55 @@ def test_a_leak_is_not_published(folder: Path, home: Path, tmp_path: Path) -> No
     code, output = run("split", folder, "--test", test, "--out", out)
     assert code != 0 and not out.exists()
     assert "a/m0_s0.mp4 (" in output and "b/m5_s1.mp4 (test, group m5)" in output
+
+
+@pytest.mark.usefixtures("small_ray")
+def test_frame_folders_are_looked_at_for_footage_too(home: Path, tmp_path: Path) -> None:
+    for number in range(12):
+        path = tmp_path / "videos" / "ab"[number % 2] / f"g{number // 2}_{number}.mp4"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write(path, footage(number)[:40])
+    frames = tmp_path / "frames"
+    assert run("extract", tmp_path / "videos", "--out", frames)[0] == 0
+    words = (frames, "--group-pattern", r"(g\d+)", "--folds", "none")
+    code, told = run("split", *words)
+    assert code == 0 and "was looked for in 0 of 12 videos" in told, told
+    assert run("check", *words[:3])[0] == 0
+    code, told = run("split", *words)
+    assert code == 0 and "no footage is in two splits" in told, told
+    write(tmp_path / "videos" / "b" / "g9_90.mp4", footage(0)[:40, ::2, ::2], crf=30)
+    assert run("extract", tmp_path / "videos", "--out", frames)[0] == 0
+    assert run("check", *words[:3])[0] == 1
+    test = tmp_path / "test.txt"
+    test.write_text("b/g9_90\na/g1_2\na/g2_4\nb/g2_5\nb/g1_3\n")
+    code, told = run("split", *words[:3], "--test", test)
+    assert code != 0 and "files that show the same footage" in told and "b/g9_90 (test" in told
+
+
+@pytest.mark.usefixtures("small_ray")
+def test_unlabelled_files_do_not_count_as_looked_at(
+    folder: Path, home: Path, write_video: Callable[..., Path]
+) -> None:
+    for seed in range(4):
+        write_video(folder / "more" / f"{seed}.mp4", seed=100 + seed)
+    assert run("check", folder)[0] == 0
+    assert "no footage is in two splits" in run("split", folder, "--folds", 2)[1]
+    write_video(folder / "a" / "m0_s0.mp4", seed=200)
+    told = run("split", folder, "--folds", 2)[1]
+    assert "footage that files share was looked for in 35 of 36 videos" in told
+
+
+@pytest.mark.parametrize(
+    ("source", "told"),
+    [("unlabelled:{set}", "at least two classes"), ("{poses}", "a data folder holds videos")],
+)
+def test_what_has_nothing_to_divide_is_refused(
+    folder: Path, home: Path, tmp_path: Path, source: str, told: str
+) -> None:
+    (tmp_path / "poses").mkdir()
+    (tmp_path / "poses" / "a.pose.csv").write_text("frame,nose_x,nose_y\n0,1,2\n")
+    code, output = run("split", source.format(set=folder, poses=tmp_path / "poses"))
+    assert code != 0 and told in output and "instead:" in output
 
 
 @pytest.mark.usefixtures("small_ray")

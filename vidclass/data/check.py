@@ -14,7 +14,7 @@ from scipy.sparse.csgraph import connected_components
 
 from vidclass.data.frame_label_check import MISMATCH_COLUMNS
 from vidclass.data.interval_policy import REPORT_COLUMNS
-from vidclass.data.leakage import Leak, find_leaks, leak_table
+from vidclass.data.leakage import Leak, find_leaks, leak_table, told_apart
 from vidclass.data.manifest import SEGMENT_COLUMNS, STATUS_QUARANTINED, segments, usable
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "describe_splits",
     "examine",
     "families",
+    "footage_conflicts",
     "label_conflicts",
     "same_contents",
 ]
@@ -42,9 +43,12 @@ class Checked:
         conflicts: those of ``contents`` that are labelled differently though they are copies.
         copies: pairs of videos that show the same footage though their files differ, see
             :func:`vidclass.data.near_duplicates.near_duplicates`.
+        look_conflicts: those of ``copies`` that are labelled differently, see
+            :func:`footage_conflicts`.
         splits: how the videos are divided; None where they can't be, or none is labelled.
         undivided: why labelled videos can't be.
         leaks: what is in two splits of a fold.
+        official: copies that a published split has in two parts itself; nothing to mend.
         warnings: what the user should know but need not mend.
     """
 
@@ -54,9 +58,11 @@ class Checked:
     contents: pd.DataFrame
     conflicts: pd.DataFrame
     copies: pd.DataFrame
+    look_conflicts: pd.DataFrame
     splits: pd.DataFrame | None
     undivided: str
     leaks: Sequence[Leak]
+    official: Sequence[Leak]
     warnings: Sequence[str] = ()
 
     @property
@@ -67,7 +73,8 @@ class Checked:
     @property
     def clean(self) -> bool:
         """Whether there is nothing to mend."""
-        tables = (self.unreadable, self.mismatches, self.intervals, self.conflicts)
+        conflicts = (self.conflicts, self.look_conflicts)
+        tables = (self.unreadable, self.mismatches, self.intervals, *conflicts)
         return not (any(map(len, tables)) or self.leaks or self.undivided)
 
     def as_json(self) -> dict[str, Any]:
@@ -82,8 +89,10 @@ class Checked:
             "same_content": self.contents.to_dict("records"),
             "label_conflicts": self.conflicts.to_dict("records"),
             "same_footage": self.copies.to_dict("records"),
+            "footage_label_conflicts": self.look_conflicts.to_dict("records"),
             "undivided": self.undivided,
             "leaks": leak_table(self.leaks).to_dict("records"),
+            "official_leaks": leak_table(self.official).to_dict("records"),
             "warnings": list(self.warnings),
         }
 
@@ -110,8 +119,11 @@ def examine(
         warnings: what need not be mended.
     """
     contents = same_contents(manifest)
-    copies = _without(copies, contents)
-    leaks = [] if splits is None else find_leaks(splits, manifest, copies)
+    copies = _of_other_content(copies, manifest)
+    leaks: list[Leak] = []
+    official: list[Leak] = []
+    if splits is not None:
+        leaks, official = told_apart(find_leaks(splits, manifest, copies), splits, manifest)
     return Checked(
         manifest=manifest,
         mismatches=_or_none(mismatches, MISMATCH_COLUMNS),
@@ -119,9 +131,11 @@ def examine(
         contents=contents,
         conflicts=label_conflicts(manifest),
         copies=copies,
+        look_conflicts=footage_conflicts(copies, manifest),
         splits=splits,
         undivided=undivided,
         leaks=leaks,
+        official=official,
         warnings=warnings,
     )
 
@@ -154,6 +168,34 @@ def label_conflicts(manifest: pd.DataFrame) -> pd.DataFrame:
     return known.loc[differ, columns].sort_values(["content_hash", "video_id"], ignore_index=True)
 
 
+def footage_conflicts(copies: pd.DataFrame, manifest: pd.DataFrame) -> pd.DataFrame:
+    """Return the pairs that show the same footage and have different labels.
+
+    Signatures are of whole files, so that only equal parts of two files count.
+
+    Returns:
+        ``video_a``, ``label_a``, ``video_b``, ``label_b`` and ``correlation``.
+    """
+    part = segments(manifest).fillna(-1.0)
+    of_video = manifest[["video_id", "label"]].assign(**part).set_index("video_id")
+    first, second = (
+        of_video.loc[copies[name].tolist()].reset_index() for name in ("video_a", "video_b")
+    )
+    same_part = (first[list(SEGMENT_COLUMNS)] == second[list(SEGMENT_COLUMNS)]).all(axis=1)
+    labelled = first["label"].notna() & second["label"].notna()
+    pairs = pd.DataFrame(
+        {
+            "video_a": first["video_id"],
+            "label_a": first["label"],
+            "video_b": second["video_id"],
+            "label_b": second["label"],
+            "correlation": copies["correlation"].to_numpy(),
+        }
+    )
+    differs = same_part & labelled & (first["label"] != second["label"])
+    return pairs[differs].reset_index(drop=True)
+
+
 def families(copies: pd.DataFrame) -> list[tuple[list[str], float]]:
     """Return sets of videos that pairs of ``copies`` join, and the least correlation in each."""
     codes, ids = pd.factorize(pd.concat([copies["video_a"], copies["video_b"]]), sort=True)
@@ -167,11 +209,11 @@ def families(copies: pd.DataFrame) -> list[tuple[list[str], float]]:
     ]
 
 
-def _without(copies: pd.DataFrame, contents: pd.DataFrame) -> pd.DataFrame:
-    """Return the pairs that are not already told as equal content."""
-    content = contents.set_index("video_id")["content_hash"]
+def _of_other_content(copies: pd.DataFrame, manifest: pd.DataFrame) -> pd.DataFrame:
+    """Return the pairs of files that differ: equal ones are told as such, parts of one are none."""
+    content = manifest.set_index("video_id")["content_hash"]
     first, second = copies["video_a"].map(content), copies["video_b"].map(content)
-    return copies[~(first.notna() & (first == second))]
+    return copies[~(first.notna() & (first == second))].reset_index(drop=True)
 
 
 def describe_classes(manifest: pd.DataFrame) -> pd.DataFrame:

@@ -1,8 +1,8 @@
 """Frames of videos as image files in folders, for people who want files.
 
-``OUT/VIDEO/000001.jpg`` and on, the rate in ``frames.json`` beside them, and ``OUT/labels.csv``, so
-that the folder is a data set again. A video's folder appears by renaming when it is whole: a second
-call makes what is missing.
+``OUT/VIDEO/000001.jpg`` and on, the rate in ``frames.json`` beside them, and the labels as before
+(:mod:`vidclass.data.extracted_labels`), so that the folder is a data set again. A video's folder
+appears by renaming when it is whole: a second call makes what is missing.
 """
 
 import json
@@ -17,15 +17,16 @@ import pandas as pd
 from PIL import Image
 
 from vidclass.data.decode import DecodeError, FrameChoice, Frames, decode_video
+from vidclass.data.extracted_labels import write_labels
 from vidclass.data.image_folders import RATE_FILE, image_names
-from vidclass.data.manifest import STATUS_OK, Dataset, group_columns, segments
+from vidclass.data.manifest import STATUS_OK, Dataset, segments
 from vidclass.data.parallel import Died, for_each_file
 from vidclass.errors import UserError
 from vidclass.home import write_aside
 
 __all__ = ["ExtractOptions", "Extracted", "extract_frames", "extract_video"]
 
-ABOUT, TABLE = "extract.json", "labels.csv"
+ABOUT = "extract.json"
 PART = ".part"
 
 
@@ -114,9 +115,12 @@ def extract_frames(
         elif answer is not None:
             failed[missing[place][0]] = answer
         progress(done, len(missing))
-    num_images = _write_table(out, dataset, folders)
-    there = len(videos) - len(failed)
-    return Extracted(there, len(missing) - len(failed), num_images, dict(sorted(failed.items())))
+    there = {video_id: folder for video_id, folder in folders.items() if folder.is_dir()}
+    names = {video_id: folder.relative_to(out).as_posix() for video_id, folder in there.items()}
+    write_labels(out, dataset, names)
+    num_images = sum(len(image_names(folder)) for folder in there.values())
+    num_new = len(missing) - len(failed)
+    return Extracted(len(there), num_new, num_images, dict(sorted(failed.items())))
 
 
 def extract_video(item: _Item) -> str | None:
@@ -206,27 +210,3 @@ def _folders(out: Path, video_ids: list[str]) -> dict[str, Path]:
             )
         folders[video_id] = out / name
     return folders
-
-
-def _write_table(out: Path, dataset: Dataset, folders: dict[str, Path]) -> int:
-    """Write a row an image: its video, file and label, and what is known of the video.
-
-    Labels of parts of videos are not in it.
-
-    Returns:
-        The number of images.
-    """
-    groups = ["group"] if dataset.groups_known else []
-    known = ["label", "split", *groups, *group_columns(dataset.manifest)]
-    videos = dataset.manifest[["video_id", *known]].itertuples(index=False, name=None)
-    values_of = {video_id: values for video_id, *values in videos}
-    rows = []
-    for video_id, folder in folders.items():
-        names = image_names(folder) if folder.is_dir() else []
-        video = folder.relative_to(out).as_posix()
-        rows += [(video, name, *values_of[video_id]) for name in names]
-    table = pd.DataFrame(rows, columns=["video", "frame", *known])
-    empty = [name for name in known if name != "label" and table[name].isna().all()]
-    with write_aside(out / TABLE) as aside:
-        table.drop(columns=empty).to_csv(aside, index=False)
-    return len(rows)

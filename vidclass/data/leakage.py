@@ -15,7 +15,15 @@ from vidclass.data.published_splits import published_folds
 from vidclass.data.splits import DEPLOY_FOLD
 from vidclass.errors import UserError, raise_collected
 
-__all__ = ["Leak", "check_leakage", "crossings", "find_leaks", "leak_table"]
+__all__ = [
+    "Leak",
+    "check_leakage",
+    "crossings",
+    "find_leaks",
+    "leak_table",
+    "published_told",
+    "told_apart",
+]
 
 TOLD_ERRORS = 20
 """Leaks of one kind that an error tells; ``vidclass data check --out`` writes them all."""
@@ -98,8 +106,8 @@ def check_leakage(
 ) -> list[str]:
     """Check that no group, content or footage is in two splits of one fold.
 
-    Equal files in two lists of a published split are a warning, so that figures stay those of the
-    literature.
+    Equal files and footage in two lists of a published split are a warning, so that figures stay
+    those of the literature.
 
     Returns:
         Such warnings.
@@ -108,24 +116,50 @@ def check_leakage(
         UserErrors: naming each group, and each set of files of equal content or footage.
     """
     errors: list[UserError] = []
-    published = published_folds(splits, manifest)
-    if set(splits["fold"]) - {DEPLOY_FOLD} <= published:
-        published.add(DEPLOY_FOLD)  # holds the same copies, and scores nothing
-    leaks = find_leaks(splits, manifest, copies)
-    kept = [leak for leak in leaks if leak.kind == "content" and published >= set(leak.folds)]
-    leaks = [leak for leak in leaks if leak not in kept]
+    leaks, kept = told_apart(find_leaks(splits, manifest, copies), splits, manifest)
     for kind, (rule, remedy) in _RULES.items():
         found = [leak for leak in leaks if leak.kind == kind]
         errors += [leak.error for leak in found[:TOLD_ERRORS]]
         if len(found) > TOLD_ERRORS:
             errors.append(UserError(rule, f"{len(found) - TOLD_ERRORS} more", remedy))
     raise_collected(errors)
-    if not kept:
-        return []
-    return [
-        f"{len(kept)} contents are in two parts of a published split, as in the literature, so it "
-        f"is kept; first {kept[0].told}"
-    ]
+    return published_told(kept)
+
+
+def told_apart(
+    leaks: Sequence[Leak], splits: pd.DataFrame, manifest: pd.DataFrame
+) -> tuple[list[Leak], list[Leak]]:
+    """Return the leaks to mend, and the copies that a published split has itself.
+
+    Who keeps to a published split can't mend it, and would leave the literature if he did.
+
+    Args:
+        leaks: of `find_leaks`.
+        splits: in which they were found.
+        manifest: of the data set, with its published splits where it has any.
+    """
+    published = published_folds(splits, manifest)
+    if set(splits["fold"]) - {DEPLOY_FOLD} <= published:
+        published.add(DEPLOY_FOLD)  # holds the same copies, and scores nothing
+    own, kept = [], []
+    for leak in leaks:
+        is_theirs = leak.kind != "group" and published >= set(leak.folds)
+        (kept if is_theirs else own).append(leak)
+    return own, kept
+
+
+def published_told(kept: Sequence[Leak]) -> list[str]:
+    """Return a warning on the copies of each kind that a published split has itself."""
+    warnings = []
+    for kind, what in (("content", "contents"), ("near_duplicate", "pairs of equal footage")):
+        found = [leak for leak in kept if leak.kind == kind]
+        if found:
+            files = len({video_id for leak in found for video_id, _, _ in leak.files})
+            warnings.append(
+                f"the published split itself has {len(found)} {what} in two parts ({files} files); "
+                f"it is kept, as in the literature; first {found[0].told}"
+            )
+    return warnings
 
 
 def leak_table(leaks: Sequence[Leak]) -> pd.DataFrame:

@@ -15,6 +15,7 @@ __all__ = [
     "STATUS_OK",
     "STATUS_QUARANTINED",
     "Dataset",
+    "chosen_from",
     "group_columns",
     "new_manifest",
     "published_columns",
@@ -111,6 +112,18 @@ def published_columns(manifest: pd.DataFrame) -> dict[int, str]:
     """Return the columns that hold the splits published with a data set, by their number."""
     found = {str(name): _PUBLISHED.fullmatch(str(name)) for name in manifest.columns}
     return {int(match.group(1)): name for name, match in found.items() if match}
+
+
+def chosen_from(manifest: pd.DataFrame) -> dict[int, str]:
+    """Return the published splits among which one is chosen, as :func:`published_columns` does.
+
+    None where the column ``split`` already is the only one, as of Kinetics: it is kept like any
+    other given split, with validation as a share of train.
+    """
+    columns = published_columns(manifest)
+    if list(columns) == [1] and manifest["split"].equals(manifest[columns[1]]):
+        return {}
+    return columns
 
 
 def group_columns(manifest: pd.DataFrame) -> list[str]:

@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from vidclass.data.manifest import published_columns, usable
+from vidclass.data.manifest import chosen_from, published_columns, usable
 from vidclass.data.splits import SPLITS, Folds, check_classes, make_splits
 from vidclass.errors import UserError, raise_collected
 
@@ -49,7 +49,7 @@ def divide_videos(
     Raises:
         UserErrors: when the videos can't be divided so, or both kinds are asked for.
     """
-    if published is None or not published_columns(manifest):
+    if published is None or not chosen_from(manifest):
         return make_splits(
             manifest,
             valid_share=valid_share,

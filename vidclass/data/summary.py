@@ -7,8 +7,8 @@ import pandas as pd
 from vidclass.data.manifest import (
     STATUS_QUARANTINED,
     Dataset,
+    chosen_from,
     group_columns,
-    published_columns,
     segments,
 )
 
@@ -51,7 +51,7 @@ def summary_lines(dataset: Dataset) -> Iterator[str]:
     if columns:
         told = ", ".join(f"{name} ({manifest[name].nunique()})" for name in columns)
         yield f"columns    {told}"
-    for name in ("split", *(name for _, name in sorted(published_columns(manifest).items()))):
+    for name in ("split", *(name for _, name in sorted(chosen_from(manifest).items()))):
         counts = manifest[name].value_counts()
         if len(counts):
             parts = ", ".join(

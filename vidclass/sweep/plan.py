@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from vidclass.data.manifest import Dataset, published_columns
+from vidclass.data.manifest import Dataset, chosen_from
 from vidclass.data.published_splits import VALID_GROUPS
 from vidclass.data.readers import is_made, read_dataset
 from vidclass.data.sample_table import labelled
@@ -165,7 +165,7 @@ def _split_told(spec: StudySpec, manifest: pd.DataFrame, num_folds: int) -> str:
     if spec.data.split.file is not None:
         return f"{_folds_told(num_folds)}, as {Path(spec.data.split.file).name} says"
     published = spec.data.split.published
-    if published is not None and published_columns(manifest):
+    if published is not None and chosen_from(manifest):
         which = f"split {published}" if published != "all" else f"splits, {num_folds} folds"
         return f"the published {which}; validation on {VALID_GROUPS} train groups a class"
     by = f"; held out by {spec.data.split.hold_out_by}" if spec.data.split.hold_out_by else ""

@@ -15,7 +15,7 @@ from vidclass.data.frame_label_check import refuse_mismatches
 from vidclass.data.frame_store import FrameStore
 from vidclass.data.interval_check import outside_told
 from vidclass.data.leakage import find_leaks
-from vidclass.data.manifest import Dataset, published_columns, write_manifest
+from vidclass.data.manifest import Dataset, chosen_from, write_manifest
 from vidclass.data.near_duplicates import stored_copies
 from vidclass.data.pipeline import Progress
 from vidclass.data.readers import is_made, read_dataset
@@ -114,7 +114,7 @@ def prepare_data(engine: Engine, progress: Callable[[Progress], None]) -> None:
         warnings=_warnings(dataset, found, videos),
         near_duplicates=None if copies is None else _leaking(splits, videos, copies),
         confounds=confound_facts(rows[rows["video_id"].isin(videos["video_id"])]),
-        published=data.split.published if published_columns(videos) else None,
+        published=data.split.published if chosen_from(videos) else None,
         seconds={"find": made - started, **prepared.seconds, "all": time.time() - started},
         decoded=prepared.decoded,
         readers=prepared.readers,

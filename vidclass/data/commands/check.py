@@ -1,8 +1,8 @@
 """``vidclass data check``: find what is wrong with a data set before a study does."""
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -142,6 +142,7 @@ def _lines(found: "Checked", facts: "pd.DataFrame") -> Iterator[str]:
     from vidclass.data.check import describe_splits, families
     from vidclass.data.frame_label_check import described_mismatch
     from vidclass.data.interval_check import described_interval
+    from vidclass.data.leakage import published_told
 
     decoded = facts[facts["status"] == "ok"]
     readers = ", ".join(f"{name} {n}" for name, n in decoded["reader"].value_counts().items())
@@ -166,6 +167,8 @@ def _lines(found: "Checked", facts: "pd.DataFrame") -> Iterator[str]:
         for ids, least in families(found.copies)
     ]
     yield from _some("same look", alike)
+    pairs = found.look_conflicts.to_dict("records")
+    yield from _some("conflict", [_footage_conflict(pair) for pair in pairs])
     if found.splits is not None:
         yield f"divided    {describe_splits(found.splits)}"
     elif found.undivided:
@@ -173,8 +176,14 @@ def _lines(found: "Checked", facts: "pd.DataFrame") -> Iterator[str]:
     else:
         yield "undivided  no video is labelled"
     yield from _some("LEAK", [leak.told for leak in found.leaks])
+    yield from _some("official", published_told(found.official))
     yield from _some("warning", list(found.warnings))
     yield "clean      nothing has to be mended" if found.clean else "mend       what is named above"
+
+
+def _footage_conflict(pair: dict[Hashable, Any]) -> str:
+    videos = f"{pair['video_a']} ({pair['label_a']}) = {pair['video_b']} ({pair['label_b']})"
+    return f"the same footage, two labels: {videos}, correlation {pair['correlation']:.2f}"
 
 
 def _some(what: str, lines: list[str]) -> Iterator[str]:

@@ -76,10 +76,12 @@ def command(
     from vidclass.data.scan import known_scans
     from vidclass.data.split_file import split_by_lists, write_split_file
 
+    chosen = _published(published)
     lists = {name: path for name, path in _named(train=train, valid=valid, test=test)}
     _check_options(lists, published, folds, test_share)
     dataset = read_dataset(source, home=home(), group_pattern=group_pattern)
     dataset = labels_by(dataset, annotator, subject)
+    _check_published(chosen, dataset)
     manifest, scans = known_scans(dataset, home(), tell_files)
     dataset = replace(dataset, manifest=held_out_by(manifest, hold_out_by))
     dataset = _selected(dataset, _classes(classes), share, seed)
@@ -89,7 +91,7 @@ def command(
     videos = rows_to_divide(manifest, dataset)
     splits = divide_videos(
         videos,
-        published=_published(published),
+        published=chosen,
         valid_share=valid_share,
         test_share=TEST_SHARE if test_share is None else test_share,
         folds=_folds(folds),
@@ -99,7 +101,7 @@ def command(
     signatures = scans.signatures(manifest)
     warnings = check_leakage(splits, manifest, near_duplicates(signatures))
     splits = _with_deployment(splits, videos, valid_share, seed, balance)
-    for line in _lines(splits, videos, warnings, num_looked_at=len(signatures)):
+    for line in _lines(splits, videos, warnings, looked_at=set(signatures)):
         typer.echo(line)
     if out is not None:
         write_split_file(out, splits, manifest)
@@ -140,7 +142,7 @@ def _with_deployment(
 
 
 def _lines(
-    splits: "pd.DataFrame", videos: "pd.DataFrame", warnings: list[str], *, num_looked_at: int
+    splits: "pd.DataFrame", videos: "pd.DataFrame", warnings: list[str], *, looked_at: set[str]
 ) -> Iterator[str]:
     """Yield what the division is: counts of every fold, columns that cross it, its hash."""
     from vidclass.data.groups import nesting
@@ -171,13 +173,14 @@ def _lines(
     yield from (f"warning: {warning}" for warning in warnings)
     both = "no group" if warnings else "no group and no content of a file"
     yield f"{both} is in two splits; hash {split_hash(outer)}"
-    if num_looked_at < len(once):
-        yield (
-            f"footage that files share was looked for in {num_looked_at} of {len(once)} videos: "
-            "vidclass data check decodes the others"
-        )
-    else:
+    divided = set(splits["video_id"])
+    if divided <= looked_at:
         yield "no footage is in two splits"
+    else:
+        yield (
+            f"footage that files share was looked for in {len(divided & looked_at)} of "
+            f"{len(divided)} videos: vidclass data check decodes the others"
+        )
 
 
 def _named(**paths: Path | None) -> Iterator[tuple[str, Path]]:
@@ -230,3 +233,16 @@ def _published(text: str | None) -> "Published":
     if not text.isdigit():
         raise UserError("--published is the number of a split, or all", text, "--published 1")
     return int(text)
+
+
+def _check_published(chosen: "Published", dataset: "Dataset") -> None:
+    """Refuse to take a published split of a data set that has none."""
+    from vidclass.data.manifest import published_columns
+    from vidclass.errors import UserError
+
+    if chosen is not None and not published_columns(dataset.manifest):
+        raise UserError(
+            "a published split is one that the data set has",
+            f"--published {chosen}; {dataset.root} has none",
+            "leave --published out",
+        )

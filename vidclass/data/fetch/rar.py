@@ -103,12 +103,13 @@ def _unpack_by_tool(
         raise UserError(
             "a RAR archive can be unpacked",
             f"{archive.name}: {'; '.join(failures)}",
-            "fetch it again where it is damaged; where not, install unrar or 7-Zip",
+            "fetch it again where it is damaged; where not, install another tool: unar, or bsdtar "
+            "of libarchive-tools; Debian's 7-Zip unpacks no RAR",
         )
     raise UserError(
         "a packed RAR archive needs a tool of the system",
         f"{archive.name}: none of {', '.join(TOOLS)} is installed",
-        "install one, for example `apt install unar` or `brew install sevenzip`, and run again: "
+        "install one, for example `apt install unar` or `brew install unar`, and run again: "
         "what was downloaded stays",
     )
 

@@ -89,6 +89,8 @@ def unused_pattern(request: ReadRequest) -> list[str]:
 def scored_lists(table: pd.DataFrame) -> list[str]:
     """Make ``split`` of ``table`` one that can be scored; return warnings.
 
+    ``split_1`` says that it is the publishers', whose lists nobody mends.
+
     Labels of test lists are kept back by several publishers, and the literature then scores the
     validation list: it becomes ``test``, and validation is taken from train. Where only one list
     is there, nothing is fixed.
@@ -98,6 +100,7 @@ def scored_lists(table: pd.DataFrame) -> list[str]:
     if given == {"train", "valid"}:
         table.loc[table["split"] == "test", "split"] = None
         table.loc[table["split"] == "valid", "split"] = "test"
+        table["split_1"] = table["split"]
         return [
             "no labels of the test list: the validation list is scored as test, as in the "
             "literature, and validation is taken from train"
@@ -106,4 +109,5 @@ def scored_lists(table: pd.DataFrame) -> list[str]:
         table["split"] = None
         lists = " and ".join(sorted(given)) or "no"
         return [f"only videos of the {lists} list have labels: the published split is not kept"]
+    table["split_1"] = table["split"]
     return []
