@@ -308,3 +308,19 @@ def test_refuses_a_single_video(run_fit, make_model, clips):
 def test_refuses_an_absent_checkpoint(run_fit, make_model, tmp_path: Path):
     with pytest.raises(CheckpointError, match=r"5\.0"):
         run_fit(make_model(), FAST, checkpoints=CheckpointFolder(tmp_path), resume_from="5.0")
+
+
+def test_a_refit_keeps_its_last_epoch(run_fit, make_model, clips):
+    """Validation clips that are trained on choose nothing."""
+    config = FAST.model_copy(update={"lr": 0.5, "schedule": "constant"})  # so that it gets worse
+    chosen, reports = run_fit(make_model(), config)
+    model = make_model()
+    kept, again = run_fit(model, config, keep="last")
+    assert [told.metrics["valid_loss"] for told in again] == [
+        told.metrics["valid_loss"] for told in reports
+    ]
+    assert kept.best_epoch == 3 and all(told.best for told in again)
+    last, _ = run_fit(longest := make_model(), config, keep="last", valid=clips(0, 30))
+    assert last.best_epoch == 3
+    assert_bit_equal(weights(longest), weights(model))
+    assert chosen.best_epoch is not None and chosen.best_epoch <= 3

@@ -54,6 +54,11 @@ FLOORS_EXPLAINED = {
 }
 """What each floor sees."""
 
+REFIT_TOLD = {
+    False: "no: trained on train, validation chooses the checkpoint, test scored once",
+    True: "yes: what is scored was trained on train and validation together for all its epochs, "
+    "and its last weights scored once; validation figures of finals are of videos they learned",
+}
 FITTED_NOTE = "Floors are fitted on train and validation together, since nothing in them is tuned."
 
 GLOSSARY = {
@@ -183,7 +188,7 @@ def protocol_rows(tables: StudyTables, held_out: str) -> list[tuple[str, str]]:
             f"{plural(budget.final_seeds, 'fresh seed')} a final, {budget.time_seeds} a control; "
             f"all derived from {spec.search.seed}",
         ),
-        ("Refit", "no: trained on train, validation chooses the checkpoint, test scored once"),
+        ("Refit", REFIT_TOLD[spec.finals.refit]),
         ("Ran with", _ran_with(tables)),
         *_machines(tables),
         ("Again", reproduce_command(tables)),

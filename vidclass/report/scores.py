@@ -171,6 +171,7 @@ def _context(tables: StudyTables) -> VerdictContext:
         num_trials=tables.spec.resolved.trials,
         num_folds=tables.num_folds,
         published=tables.state.data.get("published") is not None,
+        refit=tables.spec.finals.refit,
         groups_known=bool(tables.state.data.get("groups_known", True)),
         partial=tables.partial,
         extended=tables.extended_after_test,

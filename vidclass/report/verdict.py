@@ -24,6 +24,7 @@ class VerdictContext:
         num_trials: search trials an arm (and fold).
         num_folds: outer folds; 1 = one split.
         published: whether the folds are splits that were published with the data set.
+        refit: whether what is scored was trained on validation too.
         groups_known: whether the data set named its groups.
         unit: the group in the plural, as in "animals".
         partial: whether the study has not ended.
@@ -34,6 +35,7 @@ class VerdictContext:
     num_trials: int
     num_folds: int = 1
     published: bool = False
+    refit: bool = False
     groups_known: bool = True
     unit: str = "groups"
     partial: bool = False
@@ -172,7 +174,8 @@ def _reasons(
             "so that nothing can be significant"
         )
     if context.published:
-        found.append("published lists, tuned on inner validation, which training does without")
+        without = "refit on all of train" if context.refit else "which training does without"
+        found.append(f"published lists, tuned on inner validation, {without}")
     elif context.num_folds > 1:
         found.append(f"{context.num_folds} outer folds: every video was tested once, out of fold")
     if context.num_folds == 1:

@@ -18,6 +18,7 @@ from vidclass.sweep.load import trial_config
 from vidclass.sweep.placement import half_batch
 from vidclass.sweep.points import next_point, sampler_name
 from vidclass.sweep.policy import (
+    SCORED_KINDS,
     Decision,
     Finished,
     Propose,
@@ -28,6 +29,7 @@ from vidclass.sweep.policy import (
     search_kind,
     should_stop,
 )
+from vidclass.sweep.refit import kept_epoch, refitted
 from vidclass.sweep.sharing import Gate
 from vidclass.sweep.spec import StudySpec
 from vidclass.sweep.state import State, Trial, apply, replay
@@ -221,6 +223,8 @@ class Engine:
             if proposal.params is not None:
                 # a final is trained to its end whatever it learns: that is what it measures
                 config["train"]["collapse_after"] = 0
+            if self.spec.finals.refit and proposal.kind in SCORED_KINDS:
+                config = refitted(config)
         self.append(
             "trial_proposed",
             trial=trial,
@@ -288,12 +292,7 @@ class Engine:
 
     def _ended(self, trial: Trial, status: str, reason: str) -> None:
         name = f"valid_{self.spec.primary.metric}"
-        scored = [e for e in trial.epochs.values() if e.metrics.get(name) is not None]
-        best = max(
-            scored,
-            key=lambda e: (e.metrics[name], -(e.metrics.get("valid_loss") or 0.0), -e.epoch),
-            default=None,
-        )
+        best = kept_epoch(trial, name)
         self.append(
             "trial_ended",
             trial=trial.trial,

@@ -32,8 +32,8 @@ from vidclass.sweep.job_data import (
     seen_store,
     split_data,
 )
-from vidclass.sweep.leak_controls import LEAK_CONTROL
-from vidclass.sweep.policy import FEWER_VIDEOS
+from vidclass.sweep.policy import SCORED_KINDS
+from vidclass.sweep.refit import is_refit
 from vidclass.training import metrics
 from vidclass.training.checkpoints import CheckpointFolder
 from vidclass.training.config import TrainConfig
@@ -48,8 +48,6 @@ Report = Callable[[str, dict[str, Any]], None]
 Join = Callable[[], AbstractContextManager[Workers]]
 """Brings the workers of a trial together, for the time in which they train."""
 
-SCORED_KINDS = frozenset({"final", "control", FEWER_VIDEOS, LEAK_CONTROL})
-"""Kinds of trial that see the test set, once, at their end."""
 PERTURBATIONS: tuple[Order, ...] = ("shuffled", "reversed", "frozen")
 
 
@@ -138,6 +136,7 @@ def _train(
         device=device(),
         seed=job["seed"],
         select=job["select"],
+        keep="last" if is_refit(job["config"]) else "best",
         report=on_epoch,
         num_threads=job.get("num_threads", 1),
         checkpoints=checkpoints,

@@ -23,6 +23,7 @@ from vidclass.home import store_folder, studies_folder
 from vidclass.models import model_entry
 from vidclass.sweep.features import feature_source_of, features_of
 from vidclass.sweep.policy import share_of
+from vidclass.sweep.refit import is_refit
 from vidclass.training.process_state import process_state
 
 __all__ = [
@@ -172,7 +173,8 @@ def pretraining_data(job: Job, home: Path) -> ClipDataset | None:
     store = seen_store(job, home)
     manifest, splits, _ = _tables(studies_folder(home) / job["study"], job.get("samples"))
     fold = splits[splits["fold"] == job["fold"]].merge(manifest, on="video_id")
-    held_out = fold.loc[fold["split_x"] != "train", "group"]
+    learned = ["train", "valid"] if is_refit(job["config"]) else ["train"]
+    held_out = fold.loc[~fold["split_x"].isin(learned), "group"]
     free = (
         (manifest["status"] == STATUS_OK)
         & manifest["label"].isna()
@@ -197,6 +199,8 @@ def pretraining_data(job: Job, home: Path) -> ClipDataset | None:
 
 def _train_table(job: Job, home: Path) -> pd.DataFrame:
     table = split_table(job, home, "train")
+    if is_refit(job["config"]):
+        table = pd.concat([table, split_table(job, home, "valid")], ignore_index=True)
     if (share := share_of(job["variant"])) < 1.0:
         table = share_of_groups(table, share, seed=job["seed"])
     return table

@@ -32,6 +32,7 @@ from vidclass.sweep.hashing import SHAPES_NO_RESULT, results_hash
 from vidclass.sweep.idle_fields import idle_fields
 from vidclass.sweep.mistakes import line_numbers, line_of, told
 from vidclass.sweep.overrides import put, read_override
+from vidclass.sweep.refit import refit_mistakes
 from vidclass.sweep.smoke import smoke_changes
 from vidclass.sweep.spec import ArmSpec, RangeSpec, StudySpec
 from vidclass.training.config import TrainConfig
@@ -234,6 +235,7 @@ def trial_config(spec: StudySpec, arm: ArmSpec, params: dict[str, Any]) -> dict[
     if entry.framewise:
         mistakes += framewise_mistakes(spec, arm, train)
     mistakes += worker_mistakes(spec, arm, config.get("train", {}))
+    mistakes += refit_mistakes(spec, arm, train)
     if train.get("pretrain_epochs") and not entry.pretrains:
         able = ", ".join(name for name in list_models() if model_entry(name).pretrains)
         mistakes.append(

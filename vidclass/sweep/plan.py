@@ -260,9 +260,10 @@ def _training_lines(spec: StudySpec, plan: Plan) -> Iterator[str]:
         yield f"controls   {plan.trials[LEAK_CONTROL]} trainings of the champion on {controls}"
     if plan.trials["deployment"]:
         yield f"deployment {plan.trials['deployment']} trainings of the champion on all data"
+    refit = ", trained on validation too" if spec.finals.refit else ""
     yield (
         f"search     {plan.sampler}, {spec.resolved.trials} trials an arm and fold; winner: top "
         f"{spec.resolved.rerun_top} x {spec.resolved.rerun_seeds} seeds; finals: "
-        f"{spec.resolved.final_seeds} seeds; value of time: {spec.resolved.time_seeds} seeds"
+        f"{spec.resolved.final_seeds} seeds{refit}; value of time: {spec.resolved.time_seeds} seeds"
     )
     yield f"all        {plan.num_trials} trainings"

@@ -19,6 +19,7 @@ from vidclass.sweep.state import State, Trial
 __all__ = [
     "DEPLOY_FOLD",
     "FEWER_VIDEOS",
+    "SCORED_KINDS",
     "Decision",
     "Finished",
     "Propose",
@@ -39,6 +40,8 @@ __all__ = [
 FEWER_VIDEOS = "fewer_videos"
 """Kind of the trainings of the champion on a part of the training groups."""
 SHARE_PREFIX = "videos_"
+SCORED_KINDS = frozenset({"final", "control", FEWER_VIDEOS, LEAK_CONTROL})
+"""Kinds of trial that see the test set, once, at their end."""
 
 
 @dataclass(frozen=True)

@@ -263,6 +263,9 @@ class FinalsSpec(_Spec):
     fewer_videos: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = (0.25, 0.5)
     """Shares of the training groups with which the champion is trained again, one seed a fold: what
     more labelled videos would bring. An empty list leaves it out."""
+    refit: bool = False
+    """Train what is scored on train and validation together, all epochs long, keeping the last, as
+    the literature does on published lists. false: on train, and validation chooses the epoch."""
     perturbations: bool = True
     """Whether finals are also tested on shuffled, reversed and frozen frames."""
     leak_controls: tuple[LeakControl, ...] = ()
@@ -351,6 +354,11 @@ class StudySpec(_Spec):
             raise ValueError(
                 f"primary.metric of a {self.data.task} study is one of {', '.join(fitting)}; "
                 f"received {self.primary.metric}"
+            )
+        if self.finals.refit and self.data.task == "multilabel":
+            raise ValueError(
+                "thresholds of several labels are chosen on validation, which finals.refit trains "
+                "on; received finals.refit with task multilabel; instead: leave refit out"
             )
         one_label = self.data.task == "multiclass" and self.data.windows is None
         if "permuted_labels" in self.finals.leak_controls and not one_label:

@@ -98,6 +98,7 @@ def fit(
     seed: int,
     report: Callable[[EpochReport], bool],
     select: str = "valid_accuracy",
+    keep: Literal["best", "last"] = "best",
     checkpoints: CheckpointFolder | None = None,
     resume_from: str | None = None,
     num_threads: int = 1,
@@ -124,6 +125,8 @@ def fit(
         report: called once an epoch; returning True ends the training as ``stopped``. What it
             raises passes through.
         select: the metric that chooses the best epoch, one of ``selection.SELECTION_METRICS``.
+        keep: ``last`` counts each epoch as better than those before it, where ``valid`` is among
+            the training clips and can choose nothing. For schedules that don't go by validation.
         checkpoints: where to keep the last epoch and the best weights.
         resume_from: name of the checkpoint to go on from.
         num_threads: threads of torch.
@@ -154,7 +157,9 @@ def fit(
             workers=workers,
             stream=stream,
         )
-        run = _Run(trainer, train, valid, config, transform, select, checkpoints, workers, stream)
+        run = _Run(
+            trainer, train, valid, config, transform, select, keep, checkpoints, workers, stream
+        )
         if checkpoints and resume_from:
             run.resume(workers.told(checkpoints.load(resume_from) if workers.is_first else {}))
         elif config.pretrain_epochs:
@@ -176,6 +181,7 @@ class _Run:
         config: TrainConfig,
         transform: BatchTransform,
         select: str,
+        keep: Literal["best", "last"],
         checkpoints: CheckpointFolder | None,
         workers: Workers,
         stream: Stream | None,
@@ -187,6 +193,7 @@ class _Run:
         self._config = config
         self._transform = transform
         self._select = select
+        self._keep = keep
         self._checkpoints = checkpoints
         self._frames_per_clip = train.positions.num_frames
         self._progress = _Progress()
@@ -276,7 +283,8 @@ class _Run:
         thresholds = thresholds_of(predictions.labels, predictions.prob_NK)
         metrics = self._metrics(trained, predictions, thresholds)
         metrics["seconds_eval"] = seconds_eval
-        best = is_better(metrics, progress.best_metrics, self._select)
+        is_last = self._keep == "last"
+        best = is_last or is_better(metrics, progress.best_metrics, self._select)
         if best:
             progress.best_epoch, progress.best_metrics = epoch, metrics
             progress.thresholds = thresholds
