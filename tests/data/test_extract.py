@@ -63,7 +63,7 @@ def labels_of(source: Path, home: Path) -> list[tuple[str, ...]]:
     table = dataset.manifest
     columns = [
         "label",
-        "group",
+        *["group"][: dataset.groups_known],
         *(name for name in table if str(name).startswith(("split", "cam"))),
     ]
     known = table[columns].astype(object).where(table[columns].notna(), None)

@@ -98,6 +98,6 @@ def test_equal_files_in_lists_of_a_set_with_one_split_are_the_publishers():
     splits = divide_videos(manifest, published=1, **shares)
     tested = manifest.loc[manifest["split"] == "test", "video_id"]
     assert set(splits.loc[splits["split"] == "test", "video_id"]) == set(tested)
-    assert (splits["split"] == "valid").sum() == 4
+    assert (splits["split"] == "valid").sum() == 8
     (warning,) = check_leakage(splits, manifest)
     assert "the published split itself has 1 contents in two parts (2 files)" in warning

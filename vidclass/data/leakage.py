@@ -141,7 +141,8 @@ def told_apart(
     published = published_folds(splits, manifest)
     if set(splits["fold"]) - {DEPLOY_FOLD} <= published:
         published.add(DEPLOY_FOLD)  # holds the same copies, and scores nothing
-    own, kept = [], []
+    own: list[Leak] = []
+    kept: list[Leak] = []
     for leak in leaks:
         is_theirs = leak.kind != "group" and published >= set(leak.folds)
         (kept if is_theirs else own).append(leak)
