@@ -1,22 +1,23 @@
 """An arm on poses is searched, trained and scored beside those on pixels."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from tests.sweep.noise_study import run_all
 from vidclass.data.frame_store import FrameStore, write_store
 from vidclass.data.manifest import new_manifest, write_manifest
 from vidclass.errors import UserError
 from vidclass.home import store_folder
+from vidclass.study import Study
 from vidclass.sweep.engine import Engine
 from vidclass.sweep.features import check_poses
 from vidclass.sweep.identity import session_facts
-from vidclass.sweep.job import run_job
 from vidclass.sweep.load import load_study_file
 from vidclass.sweep.prepare import divide
-from vidclass.tracking.models import load_trained
 
 NUM_VIDEOS, NUM_FRAMES = 40, 12
 CLASSES = ["left", "right"]
@@ -26,11 +27,15 @@ STUDY = Path(__file__).parents[2] / "docs" / "pixels_and_poses.yaml"
 
 @pytest.fixture
 def engine(home: Path, tmp_path: Path) -> Engine:
+    return walks_engine(home, tmp_path)
+
+
+def walks_engine(home: Path, films: Path) -> Engine:
     """The study of the docs over walks to the left and to the right; the pixels are black."""
-    loaded = load_study_file(str(STUDY), data=str(tmp_path))
+    loaded = load_study_file(str(STUDY), data=str(films))
     engine = Engine(loaded.spec, loaded.name, home, loaded.videos)
     session_facts(engine, loaded, slots=1)
-    manifest = make_store(store_folder(home) / STORE, tmp_path)
+    manifest = make_store(store_folder(home) / STORE, films)
     splits = divide(manifest, loaded.spec.data)
     write_manifest(manifest, engine.folder / "manifest.parquet")
     splits.to_parquet(engine.folder / "splits.parquet", index=False)
@@ -43,6 +48,13 @@ def engine(home: Path, tmp_path: Path) -> Engine:
         folds=1,
     )
     return engine
+
+
+def carry_out(engine: Engine) -> list[tuple[str, dict[str, Any]]]:
+    """Read the pose files and run the study to its end; return what its jobs prepared."""
+    frames = FrameStore.open(store_folder(engine.home) / STORE)
+    check_poses(engine.spec, lambda _: frames, engine.home)
+    return run_all(engine)
 
 
 def make_store(folder: Path, films: Path) -> pd.DataFrame:
@@ -69,19 +81,8 @@ def make_store(folder: Path, films: Path) -> pd.DataFrame:
 
 
 def test_one_study_tells_poses_from_pixels_that_show_nothing(engine: Engine) -> None:
-    frames = FrameStore.open(store_folder(engine.home) / STORE)
-    check_poses(engine.spec, lambda _: frames, engine.home)
-    prepared = []
-    while (job := engine.propose()) is not None:
-
-        def report(message, payload, job=job):
-            if message == "prepared":
-                prepared.append(payload)
-            engine.on_message(job["trial"], job["attempt"], message, payload)
-
-        run_job(job, engine.home, report)
-    assert engine.finished == "complete"
-    made = [payload["features"] for payload in prepared if payload.get("features")]
+    prepared = carry_out(engine)
+    made = [payload["features"] for _, payload in prepared if payload.get("features")]
     assert {features["num_frames"] for features in made} == {0}  # made beforehand
     trials = list(engine.state.trials.values())
     searched = {t.arm: t.best_value for t in trials if t.kind == "search"}
@@ -91,7 +92,7 @@ def test_one_study_tells_poses_from_pixels_that_show_nothing(engine: Engine) -> 
     final = finals["poses"]
     assert final.best_value is not None and final.best_value > 0.9
     with pytest.raises(UserError, match="used on videos takes frames.*pose_lstm takes poses"):
-        load_trained(final, len(CLASSES), engine.folder)
+        Study(engine.name, engine.folder).best_model("poses")
     engine.close()
 
 

@@ -4,7 +4,7 @@ The events are those of ``vidclass.sweep.engine``, in its order: floors, a searc
 stopped and a collapsed trial, winners, finals and controls, the champion.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ import pandas as pd
 import torch
 
 from vidclass.home import studies_folder
-from vidclass.models import create_model, validate_options
+from vidclass.models import create_model, model_entry, validate_options
 from vidclass.sweep.ledger import Ledger
 from vidclass.sweep.spec import StudySpec
 from vidclass.training.checkpoints import CheckpointFolder
@@ -29,7 +29,7 @@ NUM_TEST = 12
 Step = tuple[str, dict[str, Any]]
 
 
-def spec() -> StudySpec:
+def spec(arms: Mapping[str, str] = ARMS) -> StudySpec:
     search = {"lr": {"low": 1e-3, "high": 1e-2, "log": True}}
     return StudySpec.model_validate(
         {
@@ -37,7 +37,7 @@ def spec() -> StudySpec:
             "title": "Does early fusion help?",
             "data": {"window": {"span_s": 1.0, "num_frames": 4}, "views": 2},
             "budget": {"epochs": EPOCHS, "trials": 3},
-            "arms": [{"name": n, "model": model, "search": search} for n, model in ARMS.items()],
+            "arms": [{"name": n, "model": model, "search": search} for n, model in arms.items()],
         }
     )
 
@@ -45,8 +45,9 @@ def spec() -> StudySpec:
 class StudySteps:
     """Yields the events of the study, writing the files that each of them speaks of before it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, arms: Mapping[str, str] = ARMS) -> None:
         self.folder = folder
+        self.arms = arms
         self.rng = np.random.default_rng(0)
         self.count = 0
 
@@ -79,7 +80,7 @@ class StudySteps:
         (self.folder / "spec.yaml").write_text("study: small\n")
         yield (
             "study_started",
-            {"spec": spec().model_dump(mode="json"), "spec_hash": "5f" * 32, **facts},
+            {"spec": spec(self.arms).model_dump(mode="json"), "spec_hash": "5f" * 32, **facts},
         )
         splits = ["train"] * 24 + ["valid"] * 6 + ["test"] * NUM_TEST
         ids = [f"v{n:02d}.mp4" for n in range(len(splits))]
@@ -124,10 +125,11 @@ class StudySteps:
         yield self.ended(trial, "completed", None)
 
     def config(self, arm: str, lr: float, **train: Any) -> dict[str, Any]:
-        model = ARMS[arm]
+        model = self.arms[arm]
+        options = OPTIONS if model in ARMS.values() else model_entry(model).quick_options
         return {
             "model": model,
-            "options": validate_options(model, OPTIONS).model_dump(mode="json"),
+            "options": validate_options(model, options).model_dump(mode="json"),
             "train": TrainConfig(epochs=EPOCHS, lr=lr, **train).model_dump(mode="json"),
         }
 

@@ -152,7 +152,8 @@ class AttentiveHead(nn.Module):
         nn.init.normal_(self.places_NW, std=POSITION_STD)
 
     def _tokens(self, f_BTE: torch.Tensor) -> torch.Tensor:
-        f_BND = f_BTE.reshape(len(f_BTE), len(self.places_NW), -1)
+        # Not len(f_BTE): an exported graph would take that for the one batch size there is.
+        f_BND = f_BTE.reshape(f_BTE.shape[0], len(self.places_NW), -1)
         x_BNW: torch.Tensor = self.blocks(self.inputs(self.norm(f_BND)) + self.places_NW)
         return x_BNW
 

@@ -11,7 +11,28 @@ from vidclass.models.backbones import with_backbone
 from vidclass.models.pretrained import skip_pretrained
 from vidclass.models.registry import PoseSource, create_model, model_entry, validate_options
 
-__all__ = ["trained_model"]
+__all__ = ["as_trained", "trained_model"]
+
+
+def as_trained(
+    name: str, num_classes: int, options: Mapping[str, Any], weights: Mapping[str, torch.Tensor]
+) -> nn.Module:
+    """Return a model as it was trained, in evaluation mode: it takes clips, features or poses.
+
+    Args:
+        name: a registered name.
+        num_classes: classes (K).
+        options: of the model.
+        weights: its state.
+
+    Raises:
+        UserError: when no model has that name.
+        UserErrors: when the options are wrong.
+    """
+    with skip_pretrained():
+        model = create_model(name, num_classes, **options)
+    model.load_state_dict(weights)
+    return model.eval()
 
 
 def trained_model(
@@ -40,7 +61,4 @@ def trained_model(
             f"{name} takes poses",
             "create_model, load its weights, and give it vidclass.data.poses.read_pose",
         )
-    with skip_pretrained():
-        model = create_model(name, num_classes, **options)
-    model.load_state_dict(weights)
-    return with_backbone(model, entry, checked).eval()
+    return with_backbone(as_trained(name, num_classes, options, weights), entry, checked).eval()

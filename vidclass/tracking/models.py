@@ -2,9 +2,12 @@
 
 A model is rebuilt from its checkpoint and saved in PyTorch's exported form (``pt2``), which loads
 without vidclass and without unpickling. It takes normalised clips ``x_BTCHW`` float32, any B, and
-gives ``logits_BK``; its metadata says how a video becomes such clips.
+gives ``logits_BK``; one that was trained on kept features has the net that makes them in front. A
+sequence model over recordings takes the frames of its steps, ``x_BSCHW``, and gives
+``logits_BSK``; one of poses takes their numbers, ``f_BTD``. Its metadata says how a video becomes
+such input.
 
-Legend: B clips, T frames, C channels, H height, W width, K classes.
+Legend: B clips, T frames, S steps, C channels, H height, W width, D features, K classes.
 """
 
 import tempfile
@@ -17,8 +20,9 @@ from torch import nn
 
 import vidclass
 from vidclass.errors import UserError, UserErrors
-from vidclass.models import model_entry, validate_options
-from vidclass.models.trained import trained_model
+from vidclass.models import PoseSource, model_entry, validate_options
+from vidclass.models.registry import NUM_COLOURS
+from vidclass.models.trained import as_trained, trained_model
 from vidclass.sweep.policy import DEPLOY_FOLD
 from vidclass.sweep.state import State, Trial
 from vidclass.tracking.runs import Fold
@@ -57,7 +61,9 @@ def winners(state: State) -> dict[str, Trial]:
 
 
 def load_trained(trial: Trial, num_classes: int, folder: Path) -> nn.Module:
-    """Return the trial's model with the weights of its best epoch, in evaluation mode, for clips.
+    """Return the trial's model with the weights of its best epoch, in evaluation mode.
+
+    It takes clips, or poses where it was trained on those.
 
     Raises:
         UserError: when its model is not registered here, or its checkpoint is gone or damaged.
@@ -65,7 +71,15 @@ def load_trained(trial: Trial, num_classes: int, folder: Path) -> nn.Module:
     config = trial.config
     checkpoints = CheckpointFolder(folder / "checkpoints" / trial.trial)
     weights = checkpoints.load_weights(trial.best_checkpoint or "none")
-    return trained_model(config["model"], num_classes, config["options"], weights)
+    made = trained_model if _poses_of(trial) is None else as_trained
+    return made(config["model"], num_classes, config["options"], weights)
+
+
+def _poses_of(trial: Trial) -> PoseSource | None:
+    """Return how the numbers are made that the trial's model takes; None where it takes clips."""
+    entry = model_entry(trial.config["model"])
+    source = entry.features(validate_options(trial.config["model"], trial.config["options"]))
+    return source if isinstance(source, PoseSource) else None
 
 
 def log_winners(
@@ -119,6 +133,27 @@ def _logged_model(
     return str(made.model_id)
 
 
+class _Exported(nn.Module):
+    """A model under one name: torch.export can't have a part called `code` at the top."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        logits: torch.Tensor = self.model(inputs)
+        return logits
+
+
+def _input_shape(trial: Trial) -> tuple[int, ...]:
+    """Return the shape of one input of the saved model: ``[T, C, H, W]``, or ``[T, D]``."""
+    options = validate_options(trial.config["model"], trial.config["options"])
+    entry = model_entry(trial.config["model"])
+    if _poses_of(trial) is not None:
+        return entry.input_shape(options)
+    return (entry.num_frames(options), NUM_COLOURS, options.input_size, options.input_size)
+
+
 def _save(
     model: nn.Module,
     path: Path,
@@ -128,43 +163,58 @@ def _save(
     model_id: str,
     metadata: dict[str, Any],
 ) -> None:
+    import mlflow.pyfunc
     import mlflow.pytorch
     from mlflow.models import Model, ModelSignature
     from mlflow.types import Schema, TensorSpec
 
-    options = validate_options(trial.config["model"], trial.config["options"])
-    entry = model_entry(trial.config["model"])
-    frames, size = entry.num_frames(options), options.input_size
-    answers = (frames,) if entry.framewise else ()
+    shape, num_classes = _input_shape(trial), len(fold.state.data["classes"])
+    answers = shape[:1] if metadata["framewise"] else ()
     float32 = np.dtype(np.float32)
     signature = ModelSignature(
-        inputs=Schema([TensorSpec(float32, (-1, frames, 3, size, size))]),
-        outputs=Schema([TensorSpec(float32, (-1, *answers, len(fold.state.data["classes"])))]),
+        inputs=Schema([TensorSpec(float32, (-1, *shape))]),
+        outputs=Schema([TensorSpec(float32, (-1, *answers, num_classes))]),
     )
+    saved = Model(run_id=run, model_id=model_id)
     mlflow.pytorch.save_model(
-        model,
+        _Exported(model).eval(),
         str(path),
-        mlflow_model=Model(run_id=run, model_id=model_id),
+        mlflow_model=saved,
         signature=signature,
-        input_example=np.zeros((_EXAMPLE_CLIPS, frames, 3, size, size), np.float32),
+        # A tensor: an array is also written as text, gigabytes of it for a long recording.
+        input_example=torch.zeros(_EXAMPLE_CLIPS, *shape),
         # Named, since MLflow would otherwise start a process that finds them out.
         pip_requirements=[f"torch=={torch.__version__.split('+')[0]}", f"numpy=={np.__version__}"],
         metadata=metadata,
         serialization_format="pt2",
     )
+    # Without an example as text MLflow leaves out the form that knows of no framework.
+    mlflow.pyfunc.add_to_model(
+        saved,
+        loader_module="mlflow.pytorch",
+        data="data",
+        conda_env="conda.yaml",
+        python_env="python_env.yaml",
+        model_config={"device": None},
+    )
+    saved.save(str(path / "MLmodel"))
 
 
 def _metadata(fold: Fold, trial: Trial, folder: Path) -> dict[str, Any]:
     """Return how a video becomes the model's input, how its output becomes an answer, its origin.
 
     ``thresholds`` are those of the sigmoids of its logits; None where the largest logit wins.
+    ``framewise`` says that it answers at every frame: those that label the windows of a recording.
     """
     data = fold.state.spec["data"] | trial.config.get("data", {})
     entry = model_entry(trial.config["model"])
     options = validate_options(trial.config["model"], trial.config["options"])
     positions = entry.frame_positions(options.window_frames, options)
-    pixels = entry.normalisation(options)
+    pixels, poses = entry.normalisation(options), _poses_of(trial)
     return {
+        "takes": "frames" if poses is None else "poses",
+        "poses": None if poses is None else poses.options.model_dump(mode="json"),
+        "framewise": entry.framewise,
         "classes": fold.state.data["classes"],
         "task": data.get("task", "multiclass"),
         "thresholds": _thresholds(trial, folder),
