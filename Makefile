@@ -25,8 +25,8 @@ SIDE_BY_SIDE = -n $(TEST_WORKERS) --dist loadfile
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help study smoke test check lint test-slow test-fault test-browser test-cluster test-cluster-smoke audit \
-        bench wheel constraints clean-env \
+.PHONY: help study smoke test check lint test-slow test-studies test-fault test-browser test-cluster \
+        test-cluster-smoke audit bench wheel constraints clean-env \
         python-version
 
 help:  ## this list
@@ -72,6 +72,10 @@ check: lint  ## lint, types and the tests that start no Ray: under two minutes
 
 test-slow: $(VENV)/.installed-dev  ## the tests that take tens of seconds each
 	@echo "== pytest, slow tier" && $(TEST_ENV) $(BIN)/python -m pytest -m slow $(PYTEST_ARGS)
+
+test-studies: $(VENV)/.installed-dev  ## --smoke of every study of sweeps/, to its report
+	@echo "== pytest, studies" && $(TEST_ENV) $(BIN)/python -m pytest -m slow --durations=0 \
+	  tests/sweep/test_smoke_of_every_study.py $(PYTEST_ARGS)
 
 test-fault: $(VENV)/.installed-dev  ## the tests that kill drivers and trials in mid-study
 	@echo "== pytest, fault tier" && $(TEST_ENV) $(BIN)/python -m pytest -m fault $(PYTEST_ARGS)
