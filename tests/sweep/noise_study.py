@@ -33,6 +33,8 @@ def noise_engine(file: Path, home: Path) -> Engine:
         "data_ready",
         content_hash="c" * 64,
         split_hash="s" * 64,
+        num_videos=NUM_VIDEOS,
+        num_groups=NUM_VIDEOS,
         store_key=STORE,
         classes=CLASSES,
         folds=1,

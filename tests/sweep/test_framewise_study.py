@@ -78,6 +78,8 @@ def two_states(home: Path, file: Path) -> Engine:
         "data_ready",
         content_hash="c" * 64,
         split_hash="s" * 64,
+        num_videos=NUM_VIDEOS,
+        num_groups=NUM_VIDEOS,
         store_key=STORE,
         samples=SAMPLES_FILE,
         classes=["low", "high"],

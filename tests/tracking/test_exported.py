@@ -129,6 +129,7 @@ def real_store(stored_home: Path, use_store: Callable[[str], None]) -> Path:
     return stored_home
 
 
+@pytest.mark.slow
 def test_models_on_a_backbone_say_of_clips_what_was_scored(
     real_store: Path, tmp_path: Path
 ) -> None:
@@ -154,6 +155,7 @@ def test_models_on_a_backbone_say_of_clips_what_was_scored(
         check_answers(again.prob_NK, stored)
 
 
+@pytest.mark.slow
 def test_a_model_over_recordings_says_of_frames_what_was_scored(
     real_store: Path, tmp_path: Path
 ) -> None:
