@@ -23,6 +23,7 @@ RAY_FILES = {
     "sweep/jobs.py",
     "sweep/leases.py",
     "sweep/nodes.py",
+    "sweep/seats.py",
     "sweep/trial.py",
     "sweep/workers.py",
 }

@@ -105,7 +105,7 @@ def test_a_trial_of_two_workers_trains_on_two_hosts_at_once(hosts: Hosts) -> Non
     second: set[str] = set()
     deadline = time.monotonic() + 600
     while driver.poll() is None and time.monotonic() < deadline:
-        second |= {name for name in WORKERS if hosts.processes(name, "ray::_Worker.follow")}
+        second |= {name for name in WORKERS if hosts.processes(name, "ray::_Seat.follow")}
         time.sleep(0.5)
     assert driver.poll() == 0, log.read_text()[-6000:]
     events = ledger(hosts, "pair")

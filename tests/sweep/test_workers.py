@@ -15,10 +15,9 @@ from vidclass.plugins import load_plugin
 from vidclass.sweep.engine import Engine
 from vidclass.sweep.ledger import read_events
 from vidclass.sweep.load import LoadedStudy, parse_study
-from vidclass.sweep.runner import run
+from vidclass.sweep.runner import bundles, run
 from vidclass.sweep.screen import Screen
-from vidclass.sweep.trial import run_trial
-from vidclass.sweep.workers import bundles
+from vidclass.sweep.seats import start_trial
 from vidclass.training.checkpoints import CheckpointFolder
 
 pytestmark = pytest.mark.slow
@@ -240,7 +239,7 @@ def test_a_trial_gives_the_same_weights_as_the_first_and_as_the_last_of_its_proc
 def run_jobs(jobs: list[dict[str, Any]], home: Path) -> None:
     """Carry jobs out one after the other in one process of Tune."""
     results = tune.Tuner(
-        tune.with_resources(run_trial, bundles(2, {"CPU": 1.0})),
+        tune.with_resources(start_trial, bundles(2, {"CPU": 1.0})),
         param_space={"job": tune.grid_search(jobs), "home": str(home)},
         tune_config=tune.TuneConfig(max_concurrent_trials=1, reuse_actors=True),
         run_config=tune.RunConfig(storage_path=str(home / "tune"), verbose=0),

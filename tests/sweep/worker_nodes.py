@@ -23,7 +23,7 @@ from vidclass.sweep.ledger import read_events
 
 EPOCHS = 30
 PATIENCE_S = 120.0
-TITLE = "ray::_Worker"
+TITLE = "ray::_Seat"
 """What Ray calls the process of a further worker."""
 
 

@@ -31,9 +31,8 @@ from vidclass.sweep.placement import as_grown, check_placement, needs_stream
 from vidclass.sweep.prepare import check_source, prepare_data
 from vidclass.sweep.screen import Screen
 from vidclass.sweep.search import EngineScheduler, EngineSearcher, registered
-from vidclass.sweep.trial import run_trial
+from vidclass.sweep.seats import start_trial
 from vidclass.sweep.weights import check_weights
-from vidclass.sweep.workers import bundles
 
 if TYPE_CHECKING:
     from vidclass.report.render import Rendered
@@ -171,7 +170,7 @@ def _fit(engine: Engine, slots: int, resources: dict[str, float]) -> None:
         try:
             tune.Tuner(
                 tune.with_resources(
-                    run_trial, lambda config: bundles(config["job"]["workers"], resources)
+                    start_trial, lambda config: bundles(config["job"]["workers"], resources)
                 ),
                 tune_config=tune.TuneConfig(
                     search_alg=EngineSearcher(key),
@@ -193,6 +192,11 @@ def _fit(engine: Engine, slots: int, resources: dict[str, float]) -> None:
             shutil.rmtree(scratch, ignore_errors=True)
     if engine.error is not None:
         raise engine.error
+
+
+def bundles(workers: int, resources: dict[str, float]) -> tune.PlacementGroupFactory:
+    """Return what a trial asks Tune for: equal bundles, one for each worker."""
+    return tune.PlacementGroupFactory([dict(resources)] * workers)
 
 
 def _directory_name(trial: Any) -> str:

@@ -1,4 +1,4 @@
-"""The Tune trainable: carries one job out in a process that Tune uses again and again.
+"""A trial: carries one job out in a process that Tune uses again and again.
 
 Tune gets one message a report; what it means is the engine's business. The whole output of a job,
 native code's included, goes to the trial's log file, although the process is shared.
@@ -16,13 +16,14 @@ from vidclass.plugins import load_plugin
 from vidclass.sweep.job import run_job
 from vidclass.sweep.nodes import own_refusal
 from vidclass.sweep.output import output_to
+from vidclass.sweep.seats import Seats
 from vidclass.sweep.workers import company
 
 __all__ = ["run_trial"]
 
 
-def run_trial(config: dict[str, Any]) -> None:
-    """Run ``config["job"]``; the function that ``ray.tune.Tuner`` is given."""
+def run_trial(config: dict[str, Any], seats: Seats | None) -> None:
+    """Run ``config["job"]``, together with the workers in ``seats``."""
     job = config["job"]
     root = Path(config["home"]) if config["home"] else home()
 
@@ -44,7 +45,7 @@ def run_trial(config: dict[str, Any]) -> None:
             return
 
     log = studies_folder(root) / job["study"] / "logs" / f"{job['trial']}.log"
-    with output_to(log), company(config) as join:
+    with output_to(log), company(config, seats) as join:
         for plugin in job["plugins"]:
             load_plugin(plugin)
         run_job(job, root, report, join)

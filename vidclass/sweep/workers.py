@@ -1,9 +1,4 @@
-"""The workers of a trial after its first: own actors, in the bundles that Tune holds for the trial.
-
-The trial itself is worker 0. The others live in the same placement group, which Tune frees when the
-trial ends, and belong to the trial's process, with which Ray ends them. They stay between the
-trials of a process, as the process does: a start costs seconds.
-"""
+"""How the workers of a trial come together, train, and part; the others sit in ``seats``."""
 
 import os
 import time
@@ -11,29 +6,29 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psutil
 import ray
 import torch
 import torch.distributed as dist
-from ray import tune
 from ray.exceptions import ActorUnavailableError, GetTimeoutError, RayActorError, RayTaskError
-from ray.util.placement_group import PlacementGroup
-from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 from torch._C._distributed_c10d import TCPStore
 
 from vidclass.data.sampling import ClipDataset
-from vidclass.data.streaming import GivenStream, SplitStream
 from vidclass.home import home as home_folder
 from vidclass.home import studies_folder
 from vidclass.plugins import load_plugin
 from vidclass.sweep.job import Join, alone, follow_job
 from vidclass.sweep.nodes import own_refusal
 from vidclass.sweep.output import output_to
+from vidclass.sweep.seats import Seats, address
 from vidclass.training.workers import WorkerLost, Workers
 
-__all__ = ["bundles", "company"]
+if TYPE_CHECKING:
+    from vidclass.data.streaming import GivenStream, SplitStream
+
+__all__ = ["Follower", "company"]
 
 START_S = 300
 """How long the others may take to be there."""
@@ -49,24 +44,12 @@ VERDICT_S = 60.0
 Config = dict[str, Any]
 """What Tune gives a trial: its job, the home folder, and what nodes must have."""
 
-_KEPT: dict[str, list[Any]] = {}
-"""Workers that stay for the next trial of this process, by their placement group."""
 
-
-def bundles(workers: int, resources: dict[str, float]) -> tune.PlacementGroupFactory:
-    """Return what a trial asks Tune for: equal bundles, one for each worker."""
-    return tune.PlacementGroupFactory([dict(resources)] * workers)
-
-
-class _Worker:
-    """A process that takes part in trainings."""
+class Follower:
+    """What a further worker does, training by training."""
 
     def __init__(self) -> None:
         self._stream: GivenStream | None = None
-
-    def place(self) -> str:
-        """Return the address of its machine, once the process is there."""
-        return _address()
 
     def follow(
         self, config: Config, rank: int, meet_at: tuple[str, int], backend: str
@@ -79,7 +62,7 @@ class _Worker:
             if refusal is not None:
                 return "refused", str(refusal)
         size = job["workers"]
-        self._stream = GivenStream(rank, size) if job["stream"] else None
+        self._stream = _given_stream(rank, size) if job["stream"] else None
         log = studies_folder(root) / job["study"] / "logs" / f"{job['trial']}.worker{rank}.log"
         with output_to(log):
             for plugin in job["plugins"]:
@@ -102,13 +85,19 @@ class _Worker:
         self._stream.give(iterator)
 
 
+def _given_stream(rank: int, size: int) -> "GivenStream":
+    from vidclass.data.streaming import GivenStream  # Ray Data takes seconds to import
+
+    return GivenStream(rank, size)
+
+
 @contextmanager
-def company(config: Config) -> Iterator[Join]:
-    """Start the further workers of a trial while its model is built; yield how to join them."""
-    if config["job"].get("workers", 1) == 1:
+def company(config: Config, seats: Seats | None) -> Iterator[Join]:
+    """Yield how to join the further workers of a trial, which are starting meanwhile."""
+    if seats is None:
         yield alone
         return
-    others = _Others(config)
+    others = _Others(config, seats)
     try:
         yield others.joined
     finally:
@@ -118,33 +107,23 @@ def company(config: Config) -> Iterator[Join]:
 class _Others:
     """The workers of one trial after the first."""
 
-    def __init__(self, config: Config) -> None:
-        self._config, self._job = config, config["job"]
-        group = ray.util.get_current_placement_group()
-        assert group is not None, "Tune runs every trial in a placement group"
-        self._key = group.id.hex()
-        self._bundle = group.bundle_specs[0]
-        for key in set(_KEPT) - {self._key}:
-            _end(_KEPT.pop(key))
-        self._actors = _KEPT.pop(self._key, []) or [
-            _start(group, number) for number in range(1, self._job["workers"])
-        ]
-        self._there = [actor.place.remote() for actor in self._actors]
+    def __init__(self, config: Config, seats: Seats) -> None:
+        self._config, self._job, self._seats = config, config["job"], seats
         self._at_work: list[Any] = []
         self._next_check = 0.0
 
     @contextmanager
     def joined(self) -> Iterator[Workers]:
         """Be the first worker while the others train with it."""
-        ray.get(self._there, timeout=START_S)
-        size, address = self._job["workers"], _address()
-        store = TCPStore(address, 0, size, is_master=True, wait_for_workers=False)
+        ray.get(self._seats.there, timeout=START_S)
+        size, here = self._job["workers"], address()
+        store = TCPStore(here, 0, size, is_master=True, wait_for_workers=False)
         # NCCL wants a whole GPU for each worker; parts of one exchange through the CPU.
-        whole = torch.cuda.is_available() and self._bundle.get("GPU", 0) >= 1
+        whole = torch.cuda.is_available() and self._seats.bundle.get("GPU", 0) >= 1
         backend = "cpu:gloo,cuda:nccl" if whole else "gloo"
         self._at_work = [
-            actor.follow.remote(self._config, rank, (address, store.port), backend)
-            for rank, actor in enumerate(self._actors, start=1)
+            actor.follow.remote(self._config, rank, (here, store.port), backend)
+            for rank, actor in enumerate(self._seats.actors, start=1)
         ]
         try:
             with _member(store, 0, size, backend):
@@ -157,15 +136,19 @@ class _Others:
     def part(self) -> None:
         """Let the others go to the next trial if they have left this one well, else end them."""
         done, late = ray.wait(
-            self._at_work or self._there, num_returns=len(self._actors), timeout=FAREWELL_S
+            self._at_work or self._seats.there,
+            num_returns=len(self._seats.actors),
+            timeout=FAREWELL_S,
         )
         if late or any(_failure(ref) for ref in done):
-            _end(self._actors)
+            self._seats.end()
         else:
-            _KEPT[self._key] = self._actors
+            self._seats.keep()
 
-    def _open_stream(self, train: ClipDataset, valid: ClipDataset) -> SplitStream:
-        return SplitStream(train, valid, [actor.give.remote for actor in self._actors])
+    def _open_stream(self, train: ClipDataset, valid: ClipDataset) -> "SplitStream":
+        from vidclass.data.streaming import SplitStream  # Ray Data takes seconds to import
+
+        return SplitStream(train, valid, [actor.give.remote for actor in self._seats.actors])
 
     def _check(self) -> None:
         """Raise when one of the others has died or failed."""
@@ -183,7 +166,7 @@ class _Others:
         while left and time.monotonic() < until:
             done, left = ray.wait(left, timeout=max(0.0, until - time.monotonic()))
             for ref in done:
-                failure = _failure(ref, self._actors[self._at_work.index(ref)])
+                failure = _failure(ref, self._seats.actors[self._at_work.index(ref)])
                 if failure is not None:
                     return failure
         return None
@@ -227,30 +210,6 @@ def _last_word(actor: Any, error: RayActorError) -> RayActorError:
     return error
 
 
-def _start(group: PlacementGroup, bundle: int) -> Any:
-    resources = dict(group.bundle_specs[bundle])
-    strategy = PlacementGroupSchedulingStrategy(group, placement_group_bundle_index=bundle)
-    return (
-        ray.remote(_Worker)
-        .options(
-            num_cpus=resources.pop("CPU", 0),
-            num_gpus=resources.pop("GPU", 0),
-            scheduling_strategy=strategy,
-            max_concurrency=2,  # one is given clips while it trains
-        )
-        .remote()
-    )
-
-
-def _end(actors: list[Any]) -> None:
-    for actor in actors:
-        ray.kill(actor)
-
-
-def _address() -> str:
-    return str(ray.util.get_node_ip_address())  # type: ignore[no-untyped-call]
-
-
 @contextmanager
 def _member(store: Any, rank: int, size: int, backend: str) -> Iterator[None]:
     """Be process ``rank`` of the default group; hanging up at the end tells the others."""
@@ -270,6 +229,6 @@ def _name_interface() -> None:
     Left to themselves they ask for the host's name, which often is that of the loopback.
     """
     for name, addresses in psutil.net_if_addrs().items():
-        if any(found.address == _address() for found in addresses):
+        if any(found.address == address() for found in addresses):
             os.environ.setdefault("GLOO_SOCKET_IFNAME", name)
             os.environ.setdefault("NCCL_SOCKET_IFNAME", name)
