@@ -76,9 +76,15 @@ def train_trial(config: dict[str, Any]) -> None:
 
 
 def train_side(folder: Path, trials: int) -> dict[str, Any]:
-    """Run TorchTrainer trials one after the other; the dashboard is on, see ray_facts."""
+    """Run TorchTrainer trials one after the other.
+
+    Ray Train frees the CPUs of a stopped trial through the State API: it needs the dashboard, and
+    the address, without which it fails where another Ray runs on the machine and the next trial
+    waits for ever.
+    """
     import ray
     from ray import tune
+    from ray.cluster_utils import Cluster
 
     starts: list[float] = []
     ends: list[float] = []
@@ -90,7 +96,16 @@ def train_side(folder: Path, trials: int) -> dict[str, Any]:
         def on_trial_complete(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
             ends.append(time.time())
 
-    ray.init(log_to_driver=False, logging_level="ERROR", _temp_dir=str(folder / "r"))
+    cluster = Cluster(
+        initialize_head=True,
+        head_node_args={"include_dashboard": True, "temp_dir": str(folder / "r")},
+    )
+    ray.init(
+        cluster.address,
+        log_to_driver=False,
+        logging_level="ERROR",
+        runtime_env={"env_vars": {"RAY_ADDRESS": cluster.address}},
+    )
     cpus = min(1.0, ray.cluster_resources()["CPU"] / WORKERS)
     results = tune.Tuner(
         # a head bundle with CPU would wait for ever for its workers on as many CPUs as workers
@@ -109,6 +124,7 @@ def train_side(folder: Path, trials: int) -> dict[str, Any]:
     ).fit()
     first_steps = sorted(result.metrics["first_step"] for result in results)
     ray.shutdown()
+    cluster.shutdown()
     return {
         "to_first_step": [step - start for step, start in zip(first_steps, starts, strict=True)],
         "between_trials": [step - end for step, end in zip(first_steps[1:], ends, strict=False)],
