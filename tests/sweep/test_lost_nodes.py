@@ -10,7 +10,13 @@ import ray
 
 from tests.sweep.simulator import Simulation, study
 from vidclass.sweep.engine import Engine
-from vidclass.sweep.search import EngineScheduler, EngineSearcher, node_lost, registered
+from vidclass.sweep.search import (
+    EngineCallback,
+    EngineScheduler,
+    EngineSearcher,
+    node_lost,
+    registered,
+)
 
 DIED = "ray.exceptions.ActorDiedError: The actor died unexpectedly before finishing this task.\n"
 SILENT = "ActorUnavailableError: The actor is unavailable: rpc_code: 14, Socket closed"
@@ -41,13 +47,20 @@ def engine(tmp_path: Path) -> Iterator[Engine]:
 
 
 def fails_silently(engine: Engine, node: str | None, folder: Path) -> str:
-    """Have the process of a running trial go silent, as Tune tells it; return the trial's id."""
+    """Have the process of a trial go silent before any report; return the trial's id.
+
+    Args:
+        node: what the process said when it started; None where it never did.
+    """
     job = engine.propose()
     assert job is not None
     said = folder / "error.txt"
     said.write_text(SILENT)
-    last = None if node is None else {"ray_node": node}
-    trial = SimpleNamespace(config={"job": job}, error_file=str(said), last_result=last)
+    trial = SimpleNamespace(config={"job": job}, error_file=str(said), trial_id=job["trial"])
+    if node is not None:
+        asked = SimpleNamespace(remote=lambda question: ray.put(node))
+        trial.temporary_state = SimpleNamespace(ray_actor=SimpleNamespace(__ray_call__=asked))
+        EngineCallback(engine.name).on_trial_start(0, [], trial)
     EngineScheduler(engine.name).on_trial_error(None, trial)
     return str(job["trial"])
 
@@ -73,7 +86,9 @@ def test_the_study_goes_on_while_a_silent_node_is_asked(
         assert engine.error is None
 
 
-def test_without_a_node_silence_is_a_failure(engine: Engine, tmp_path: Path) -> None:
+def test_a_process_that_goes_silent_before_it_has_started_is_lost(
+    engine: Engine, tmp_path: Path
+) -> None:
     with registered(engine):
         trial = fails_silently(engine, None, tmp_path)
-    assert engine.state.trials[trial].status == "failed"
+    assert engine.state.trials[trial].attempts[0].status == "lost"

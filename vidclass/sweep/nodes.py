@@ -23,6 +23,7 @@ __all__ = [
     "check_nodes",
     "code_hash",
     "node_resources",
+    "own_node",
     "own_refusal",
     "refusals",
 ]
@@ -107,6 +108,11 @@ def own_refusal(code: str, driver_home: str, home: Path, study: str) -> UserErro
     facts = NodeFacts(name, vidclass.__version__, code_hash(), sees)
     told = refusals([facts], vidclass.__version__, code, Path(driver_home))
     return told[0] if told else None
+
+
+def own_node(process: Any) -> str:
+    """Return the id of the node that this process is on; asked of an actor by ``__ray_call__``."""
+    return str(ray.get_runtime_context().get_node_id())
 
 
 def _nothing() -> None:

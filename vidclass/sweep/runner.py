@@ -30,7 +30,7 @@ from vidclass.sweep.nodes import check_nodes, node_resources
 from vidclass.sweep.placement import as_grown, check_placement, needs_stream
 from vidclass.sweep.prepare import check_source, prepare_data
 from vidclass.sweep.screen import Screen
-from vidclass.sweep.search import EngineScheduler, EngineSearcher, registered
+from vidclass.sweep.search import EngineCallback, EngineScheduler, EngineSearcher, registered
 from vidclass.sweep.seats import start_trial
 from vidclass.sweep.weights import check_weights
 
@@ -186,6 +186,7 @@ def _fit(engine: Engine, slots: int, resources: dict[str, float]) -> None:
                     verbose=0,
                     failure_config=tune.FailureConfig(max_failures=0),
                     progress_reporter=_Silent(),
+                    callbacks=[EngineCallback(key)],
                 ),
             ).fit()
         finally:

@@ -16,6 +16,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import ray
+from ray import tune
+from ray.exceptions import RayError
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
@@ -23,9 +26,9 @@ from vidclass.disk import FULL_DISK_ERRORS, no_space
 from vidclass.errors import UserError
 from vidclass.sweep.engine import Engine
 from vidclass.sweep.interruption import raise_if_interrupted
-from vidclass.sweep.nodes import NodeQuestion, code_hash
+from vidclass.sweep.nodes import NodeQuestion, code_hash, own_node
 
-__all__ = ["EngineScheduler", "EngineSearcher", "node_lost", "registered"]
+__all__ = ["EngineCallback", "EngineScheduler", "EngineSearcher", "node_lost", "registered"]
 
 NODE_SIGNS = ("its node has died", "node was", "NodeDiedError", "node is dead")
 """What Ray writes of a process whose node died or was taken back ("the actor's node was ...")."""
@@ -48,16 +51,18 @@ class _Doubt:
 
 _ENGINES: dict[str, Engine] = {}
 _DOUBTS: dict[str, list[_Doubt]] = {}
+_PLACES: dict[str, dict[str, Any]] = {}
+"""By Tune's name of a trial: the answer of its process on which node it is."""
 
 
 @contextmanager
 def registered(engine: Engine) -> Iterator[str]:
     """Make ``engine`` known to the adapters under the yielded key."""
-    _ENGINES[engine.name], _DOUBTS[engine.name] = engine, []
+    _ENGINES[engine.name], _DOUBTS[engine.name], _PLACES[engine.name] = engine, [], {}
     try:
         yield engine.name
     finally:
-        del _ENGINES[engine.name], _DOUBTS[engine.name]
+        del _ENGINES[engine.name], _DOUBTS[engine.name], _PLACES[engine.name]
 
 
 @contextmanager
@@ -184,7 +189,7 @@ class EngineScheduler(FIFOScheduler):
         A full disk is nobody's fault: the trial counts as lost, and the study stops, since every
         further trial would meet it too.
         """
-        text, node, job = _error_text(trial), _node_of(trial), trial.config["job"]
+        text, node, job = _error_text(trial), self._node_of(trial), trial.config["job"]
         full = any(sign in text for sign in FULL_DISK)
         lost = full or node_lost(text)
         if lost is None and node is not None:
@@ -192,7 +197,8 @@ class EngineScheduler(FIFOScheduler):
             doubt = _Doubt(job["trial"], job["attempt"], _reason(trial), question)
             _DOUBTS[self.key].append(doubt)
         else:
-            self._failed(trial, _reason(trial), lost=bool(lost))
+            # silent before it could say where it is: nothing of the trial has run yet
+            self._failed(trial, _reason(trial), lost=lost is not False)
         engine = _ENGINES[self.key]
         if full and engine.error is None:
             engine.error = no_space("the study's files", engine.folder, _reason(trial))
@@ -202,6 +208,37 @@ class EngineScheduler(FIFOScheduler):
         with _kept_errors(engine):
             job = trial.config["job"]
             engine.on_failure(job["trial"], job["attempt"], reason, lost=lost)
+
+    def _node_of(self, trial: Any) -> str | None:
+        """Return the id of the node that a trial's process is on, None where it never answered."""
+        answer = _PLACES[self.key].get(trial.trial_id)
+        if answer is None:
+            return None
+        try:
+            return str(ray.get(answer, timeout=0))
+        except RayError:
+            return None
+
+
+class EngineCallback(tune.Callback):
+    """Asks each process on which node it is, before it does anything for its trial."""
+
+    def __init__(self, key: str) -> None:
+        """Remember under which key the engine is found."""
+        self.key = key
+
+    def on_trial_start(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
+        """Ask; the answer is there long before it is wanted, and nobody waits for it."""
+        process = trial.temporary_state.ray_actor  # Tune has no other word for it
+        _PLACES[self.key][trial.trial_id] = process.__ray_call__.remote(own_node)
+
+    def on_trial_complete(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
+        """Forget where it was."""
+        _PLACES[self.key].pop(trial.trial_id, None)
+
+    def on_trial_error(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
+        """Forget where it was; the scheduler's hook, which wants to know, comes before."""
+        _PLACES[self.key].pop(trial.trial_id, None)
 
 
 def _error_text(trial: Any) -> str:
@@ -215,12 +252,6 @@ def _error_text(trial: Any) -> str:
 def _reason(trial: Any) -> str:
     lines = [line for line in _error_text(trial).splitlines() if line.strip()]
     return lines[-1][:300] if lines else "the trial's process died"
-
-
-def _node_of(trial: Any) -> str | None:
-    """Return the id of the node of the trial's newest report."""
-    node = (trial.last_result or {}).get("ray_node")
-    return None if node is None else str(node)
 
 
 def node_lost(error: str) -> bool | None:

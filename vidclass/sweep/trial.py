@@ -8,7 +8,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import ray
 from ray import tune
 
 from vidclass.home import home, studies_folder
@@ -34,7 +33,6 @@ def run_trial(config: dict[str, Any], seats: Seats | None) -> None:
                 "attempt": job["attempt"],
                 "message": message,
                 "payload": json.dumps(payload),
-                "ray_node": ray.get_runtime_context().get_node_id(),
             }
         )
 

@@ -115,7 +115,10 @@ class _Others:
     @contextmanager
     def joined(self) -> Iterator[Workers]:
         """Be the first worker while the others train with it."""
-        ray.get(self._seats.there, timeout=START_S)
+        try:
+            ray.get(self._seats.there, timeout=START_S)
+        except RayActorError as gone:
+            raise self._cause(self._seats.there) or gone from None
         size, here = self._job["workers"], address()
         store = TCPStore(here, 0, size, is_master=True, wait_for_workers=False)
         # NCCL wants a whole GPU for each worker; parts of one exchange through the CPU.
@@ -130,7 +133,7 @@ class _Others:
                 opened = self._open_stream if self._job["stream"] else None
                 yield Workers(0, size, open_stream=opened, check=self._check)
         except WorkerLost as lost:
-            raise self._cause() or lost from None
+            raise self._cause(self._at_work) or lost from None
         ray.get(self._at_work, timeout=VERDICT_S)
 
     def part(self) -> None:
@@ -159,14 +162,18 @@ class _Others:
             if _failure(ref) is not None:
                 raise WorkerLost("a worker has ended before the training")
 
-    def _cause(self) -> Exception | None:
-        """Return what ended the first of the others that did not merely follow; None if none."""
-        left = list(self._at_work)
+    def _cause(self, asked: list[Any]) -> Exception | None:
+        """Return what ended the first of the others that did not merely follow; None if none.
+
+        Args:
+            asked: what each of them was last asked to do.
+        """
+        left = list(asked)
         until = time.monotonic() + VERDICT_S
         while left and time.monotonic() < until:
             done, left = ray.wait(left, timeout=max(0.0, until - time.monotonic()))
             for ref in done:
-                failure = _failure(ref, self._seats.actors[self._at_work.index(ref)])
+                failure = _failure(ref, self._seats.actors[asked.index(ref)])
                 if failure is not None:
                     return failure
         return None
