@@ -17,11 +17,23 @@ from typing import Any
 import yaml
 
 from tests.cluster.hosts import NETWORK, Hosts
-from tests.cluster.lab import fill_in, ledger, make_project, short_folder
+from tests.cluster.lab import checkout, fill_in, install, ledger, short_folder
+from tests.cluster.page import Page
 
-__all__ = ["OVERLAY", "PROFILE", "RAY", "STORE", "FakeEC2", "fake_ec2", "seconds_to_first_epoch"]
+__all__ = [
+    "OVERLAY",
+    "PROFILE",
+    "RAY",
+    "SECTION",
+    "STORE",
+    "FakeEC2",
+    "fake_ec2",
+    "seconds_to_first_epoch",
+]
 
 OVERLAY = Path(__file__).with_name("fake_ec2_overlay.yaml")
+SECTION = "AWS"
+"""Of docs/cluster.md."""
 RAY = "export RAY_AUTH_MODE=token; ray"
 REGION, ACCOUNT, PORT, BUCKET = "us-west-2", "210987654321", 5555, "vidclass-test"
 STORE = f"s3://{BUCKET}/store?endpoint_override={NETWORK}.1:{PORT}&scheme=http&region={REGION}"
@@ -161,9 +173,9 @@ class FakeEC2:
 
 
 @contextmanager
-def fake_ec2(repository: Path, folder: Path) -> Iterator[FakeEC2]:
+def fake_ec2(repository: Path, folder: Path, page: Page) -> Iterator[FakeEC2]:
     """Yield a fake EC2 without machines, and ``overlaid.yaml`` for it on the laptop."""
-    project = make_project(repository, folder)
+    project = checkout(repository, folder)
     fill_in(project / "cluster.yaml", FILLED)
     config = yaml.safe_load((project / "cluster.yaml").read_text())
     over = yaml.safe_load(OVERLAY.read_text())
@@ -171,7 +183,7 @@ def fake_ec2(repository: Path, folder: Path) -> Iterator[FakeEC2]:
     (project / "ec2_watch.py").write_text(Path(__file__).with_name("ec2_watch.py").read_text())
     hosts = Hosts(short_folder(), Path(sys.prefix), project, PROFILE + HAS_AN_ENVIRONMENT)
     try:
-        hosts.run("laptop", "pip install -q --no-deps --force-reinstall /srv/project/dist/*.whl")
+        install(hosts, page)
         ec2 = FakeEC2(hosts)
         yield ec2
         ec2.close()

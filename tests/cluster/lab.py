@@ -11,8 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from tests.cluster.hosts import Hosts
+from tests.cluster.page import Page
 
 HEAD, WORKERS = ("head", 10), {"w1": 11, "w2": 12}
+SECTION = "Machines of your own"
+"""Of docs/cluster.md."""
 ONPREM = "cluster/onprem.yaml"
 FILLED = {
     "REPLACE-head-address": "10.88.0.10",
@@ -28,16 +31,19 @@ EARLY = 4
 """A trial that has done no more epochs is still there when its host is lost seconds later."""
 
 
-def make_project(repository: Path, folder: Path) -> Path:
-    """Make what `make wheel` leaves in dist/, and the cluster files as they are."""
-    (folder / "cluster").mkdir(parents=True)
-    (folder / "dist").mkdir()
-    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder / "dist")]
-    subprocess.run(build, cwd=repository, check=True, capture_output=True)
-    shutil.copy(repository / "constraints.txt", folder / "dist")
-    for name in ("cluster.yaml", ONPREM):
-        shutil.copy(repository / name, folder / name)
-    return folder
+def checkout(repository: Path, folder: Path) -> Path:
+    """Copy what a clone of the repository holds, and nothing that was made in it."""
+    made = shutil.ignore_patterns(".*", "__pycache__", "dist")
+    return Path(shutil.copytree(repository, folder, ignore=made))
+
+
+def install(hosts: Hosts, page: Page) -> None:
+    """Have vidclass on the laptop as `make` installs it, and the wheel in dist/."""
+    stamps = ".venv/.installed .venv/.installed-dev"
+    hosts.run("laptop", f"cd /srv/project; ln -s {hosts.environment} .venv; touch {stamps}")
+    hosts.run("laptop", page.command("make wheel"))
+    # a real one is an editable installation, whose files pip would have to fetch
+    hosts.run("laptop", "pip install -q --no-deps --force-reinstall /srv/project/dist/*.whl")
 
 
 def fill_in(path: Path, values: dict[str, str]) -> None:
@@ -56,18 +62,17 @@ def short_folder() -> Path:
 
 @contextmanager
 def lab(
-    repository: Path, folder: Path, workers: dict[str, int], changes: dict[str, str]
+    repository: Path, folder: Path, page: Page, workers: dict[str, int], changes: dict[str, str]
 ) -> Iterator[Hosts]:
     """Yield a laptop, a head and workers, none of them started, and the filled-in file."""
-    project = make_project(repository, folder)
+    project = checkout(repository, folder)
     fill_in(project / ONPREM, changes)
     hosts = Hosts(short_folder(), Path(sys.prefix), project)
     try:
         for name, number in (HEAD, *workers.items()):
             hosts.add(name, number)
             has_an_environment(hosts, name)
-        # the laptop has the wheel too, and no checkout
-        hosts.run("laptop", "pip install -q --no-deps --force-reinstall /srv/project/dist/*.whl")
+        install(hosts, page)
         yield hosts
     finally:
         hosts.close()
@@ -78,9 +83,9 @@ def has_an_environment(hosts: Hosts, name: str) -> None:
     hosts.run(name, f"ln -s {hosts.environment} ~/vidclass-env")
 
 
-def cluster_up(hosts: Hosts) -> None:
+def cluster_up(hosts: Hosts, page: Page) -> None:
     """Run `vidclass cluster up` on the laptop."""
-    up = f"cd /srv/project && vidclass cluster up {ONPREM} --wait-s 500"
+    up = page.command("vidclass cluster up")
     done = hosts.run("laptop", up, timeout_s=600, check=False)
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
 

@@ -19,15 +19,11 @@ from tests.cluster.lab import (
     ledger,
     wait_for_trials_on,
 )
+from tests.cluster.page import Page
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1200)]
 
 STUDY = "smoke --set budget.epochs=12 --set study="
-STARTS = {
-    "power": f"vidclass sweep submit {STUDY}power --cluster {ONPREM} --follow",
-    "cable": f"ray exec {ONPREM} 'python -m vidclass.sweep {STUDY}cable'",
-}
-"""How a study is started on the laptop, by what happens to it."""
 HEAD_ADDRESS = "10.88.0.10"
 SCAN = """
 import socket, sys
@@ -73,8 +69,8 @@ def test_other_machines_reach_only_the_ports_that_the_security_page_lists(
 
 
 @pytest.mark.smoke
-def test_the_status_tells_nodes_services_and_studies(hosts: Hosts) -> None:
-    done = hosts.run("laptop", f"cd /srv/project && vidclass cluster status {ONPREM}")
+def test_the_status_tells_nodes_services_and_studies(hosts: Hosts, page: Page) -> None:
+    done = hosts.run("laptop", page.command("vidclass cluster status"))
     lines = done.stdout.splitlines()
     assert [line.split()[0] for line in lines[:3]] == ["head", "worker", "worker"]
     assert "MLflow answers, dashboard answers" in done.stdout and "no study" in done.stdout
@@ -114,10 +110,10 @@ def test_a_trial_of_two_workers_trains_on_two_hosts_at_once(hosts: Hosts) -> Non
     assert len(first) == len(second) == 1 and first | second == set(WORKERS)
 
 
-def outlives(hosts: Hosts, how: str, lost: str, lose: Callable[[], None]) -> None:
+def outlives(hosts: Hosts, start: str, how: str, lost: str, lose: Callable[[], None]) -> None:
     """Start a study on both workers and hold that it ends well although ``lost`` is lost."""
     log = hosts.state / f"{how}.log"
-    driver = hosts.start("laptop", f"cd /srv/project && {STARTS[how]}", log)
+    driver = hosts.start("laptop", start, log)
     before = wait_for_trials_on(hosts, how, lost, driver, log)
     lose()
     assert driver.wait(timeout=900) == 0, log.read_text()[-6000:]
@@ -130,19 +126,23 @@ def outlives(hosts: Hosts, how: str, lost: str, lose: Callable[[], None]) -> Non
 def test_trials_of_a_host_without_power_go_on_elsewhere_from_their_checkpoints(
     hosts: Hosts,
 ) -> None:
-    outlives(hosts, "power", "w1", lambda: hosts.power_off("w1"))
+    start = f"cd /srv/project; vidclass sweep submit {STUDY}power --cluster {ONPREM} --follow"
+    outlives(hosts, start, "power", "w1", lambda: hosts.power_off("w1"))
 
 
-def test_a_machine_that_comes_back_with_an_empty_disk_is_brought_up_again(hosts: Hosts) -> None:
+def test_a_machine_that_comes_back_with_an_empty_disk_is_brought_up_again(
+    hosts: Hosts, page: Page
+) -> None:
     hosts.boot_again("w1")
     has_an_environment(hosts, "w1")
-    cluster_up(hosts)
+    cluster_up(hosts, page)
 
 
 def test_trials_of_a_host_without_its_cable_go_on_elsewhere_from_their_checkpoints(
-    hosts: Hosts,
+    hosts: Hosts, page: Page
 ) -> None:
-    outlives(hosts, "cable", "w2", lambda: hosts.unplug(WORKERS["w2"]))
+    start = page.command("ray exec").replace(" fusion_study", f" {STUDY}cable")
+    outlives(hosts, start, "cable", "w2", lambda: hosts.unplug(WORKERS["w2"]))
     hosts.plug(WORKERS["w2"])
 
 
@@ -189,9 +189,8 @@ def test_the_token_is_in_no_log_no_ledger_and_no_database(hosts: Hosts) -> None:
 
 
 @pytest.mark.smoke
-def test_down_leaves_no_process_on_any_host(hosts: Hosts) -> None:
-    down = f"cd /srv/project && vidclass cluster down {ONPREM}"
-    ended = hosts.run("laptop", down, timeout_s=300, check=False)
+def test_down_leaves_no_process_on_any_host(hosts: Hosts, page: Page) -> None:
+    ended = hosts.run("laptop", page.command("vidclass cluster down"), timeout_s=300, check=False)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     for name in hosts.on() - {"laptop"}:
         deadline = time.monotonic() + 20
@@ -200,3 +199,7 @@ def test_down_leaves_no_process_on_any_host(hosts: Hosts) -> None:
         ):
             time.sleep(1)
         assert left == [], name
+
+
+def test_every_command_of_the_page_was_run(hosts: Hosts, page: Page) -> None:
+    assert page.left == [], "commands of docs/cluster.md that no test has run"
