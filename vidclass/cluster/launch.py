@@ -16,7 +16,8 @@ __all__ = ["bring_up", "facts_of", "open_tunnel", "show_status", "status_lines",
 
 Say = Callable[[str], None]
 TOKEN = Path("~/.ray/auth_token")
-POLL_S = 3.0
+POLL_S = 8.0
+"""Each question costs the head a driver's start, while it starts its workers."""
 PATIENCE_S = 120.0
 """A worker whose start failed is not tried again by Ray; another `ray up` brings it."""
 
