@@ -31,7 +31,18 @@ def test_best_holds_weights_only(tmp_path):
     name = folder.save_best(4, {"weight": torch.ones(2)}, METRICS)
     assert name == "best-4.0"
     assert folder.load(name).keys() == {"weights"}
+    assert folder.sidecar(name).right == ""
     assert torch.equal(folder.load_weights(name)["weight"], torch.ones(2))
+
+
+def test_the_sidecar_of_best_weights_says_what_they_were_right_on(tmp_path):
+    folder = CheckpointFolder(tmp_path)
+    name = folder.save_best(4, {"weight": torch.ones(2)}, METRICS, right="101")
+    assert folder.sidecar(name).right == "101"
+    written = json.loads((tmp_path / f"{name}.json").read_text())
+    del written["right"]  # as versions before wrote it
+    (tmp_path / f"{name}.json").write_text(json.dumps(written))
+    assert folder.sidecar(name).right == ""
 
 
 def flip_a_byte(file: Path) -> None:

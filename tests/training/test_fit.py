@@ -179,6 +179,8 @@ def test_keeps_best_and_last_and_leaves_the_best_in_the_model(
     seen = evaluate(model, clips(90, 120), transform=transform, batch_size=16, device=CPU)
     assert seen.loss == best.metrics["valid_loss"]
     assert folder.sidecar(result.best_checkpoint).metrics == best.metrics
+    right = folder.sidecar(result.best_checkpoint).right
+    assert right.count("1") / len(right) == pytest.approx(best.metrics["valid_accuracy"])
 
 
 def test_best_weights_survive_without_a_folder(run_fit, make_model, clips, transform):

@@ -17,6 +17,7 @@ from vidclass.models import model_entry
 from vidclass.models.profile import profile
 from vidclass.sweep.exposure import Exposure, read_exposure
 from vidclass.sweep.predictions import class_columns
+from vidclass.sweep.resolution import Resolution, resolution_of
 from vidclass.sweep.spec import ArmSpec, StudySpec
 from vidclass.sweep.state import State, Trial, replay
 
@@ -87,6 +88,7 @@ class StudyTables:
             video with its ``label_id``. Empty before the data were ready.
         unreadable: prediction files that the ledger names and the folder lacks.
         extended_after_test: whether trials were added after the test set had been scored.
+        resolution: what validation says that the finals resolve, where it is known.
     """
 
     name: str
@@ -103,6 +105,7 @@ class StudyTables:
     samples: pd.DataFrame
     unreadable: tuple[str, ...] = ()
     extended_after_test: bool = False
+    resolution: Resolution | None = None
 
     @property
     def classes(self) -> list[str]:
@@ -196,6 +199,7 @@ def collect(study_folder: Path, home: Path) -> StudyTables:
         samples=_samples(study_folder, state) if ready else pd.DataFrame(),
         unreadable=tuple(missing),
         extended_after_test=_extended_after_test(state),
+        resolution=resolution_of(state, spec, study_folder) if ready else None,
     )
 
 

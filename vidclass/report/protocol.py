@@ -24,6 +24,7 @@ from vidclass.report.table import (
 )
 from vidclass.sweep.arm_stores import told_store
 from vidclass.sweep.points import sampler_name
+from vidclass.sweep.resolution import resolution_line
 from vidclass.sweep.spec import StudySpec
 from vidclass.training.scoring import Metric
 
@@ -165,6 +166,7 @@ def protocol_rows(tables: StudyTables, held_out: str) -> list[tuple[str, str]]:
         ("Unit of independence", f"{spec.primary.unit} ({state.data['num_groups']:,} of them)"),
         ("Primary figure", f"{spec.primary.metric} at {tables.unit} level"),
         ("Comparisons", f"{spec.comparisons.replace('_', ' ')}; {_registered(tables)}"),
+        *_foreseen(tables),
         (
             "Window",
             f"{data.window.span_s:g} s, {plural(data.window.num_frames, 'frame')}; "
@@ -193,6 +195,12 @@ def protocol_rows(tables: StudyTables, held_out: str) -> list[tuple[str, str]]:
         *_machines(tables),
         ("Again", reproduce_command(tables)),
     ]
+
+
+def _foreseen(tables: StudyTables) -> list[tuple[str, str]]:
+    """Return what could be told of the test before any final."""
+    found = tables.resolution
+    return [] if found is None else [("Told by validation", resolution_line(found))]
 
 
 def _labels_told(tables: StudyTables) -> list[tuple[str, str]]:

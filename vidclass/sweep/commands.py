@@ -183,7 +183,9 @@ def _closing_lines(
     times = state.data.get("seconds", {})
     named = {"find": "videos found or made", "hash": "hashed", "decode": "decoded"}
     parts = [f"{told} {duration(times[part])}" for part, told in named.items() if part in times]
-    parts += [f"trials {duration(state.seconds - times.get('all', 0.0))}"]
+    trials = duration(state.seconds - times.get("all", 0.0))
+    floors = duration(sum(trial.seconds for trial in state.select(kind="floors")))
+    parts += [f"trials {trials} (of which floors {floors} of one slot)"]
     parts += [f"report {duration(outcome.report_s)}"] if outcome.report_s else []
     screen.say(f"time     {duration(state.seconds + outcome.report_s)}: {', '.join(parts)}")
     screen.say(f"report   {rendered.html}")

@@ -25,8 +25,10 @@ from vidclass.sweep.load import LoadedStudy, trial_config
 from vidclass.sweep.points import sampler_name
 from vidclass.sweep.policy import DEPLOY_FOLD, FEWER_VIDEOS
 from vidclass.sweep.progress import planned_trials
+from vidclass.sweep.resolution import resolution_line, resolution_of
 from vidclass.sweep.screen import duration
 from vidclass.sweep.spec import ArmSpec, RangeSpec, StudySpec
+from vidclass.sweep.state import replay
 from vidclass.sweep.stores import store_lines
 
 __all__ = ["Plan", "plan_lines", "plan_of"]
@@ -239,6 +241,11 @@ def plan_lines(loaded: LoadedStudy, home: Path) -> Iterator[str]:
         f"({spec.comparisons}); smallest attainable p {_p(plan.smallest_p)}; resolves "
         f"{low:.1f} to {high:.1f} points"
     )
+    begun = home / "studies" / loaded.name
+    found = resolution_of(replay(begun / "ledger.jsonl"), spec, begun)
+    if found is not None:
+        yield f"validation {resolution_line(found)}"
+        high = 100 * found.difference[1]
     if high > COARSE_POINTS:
         yield f"warning    less than {high:.0f} points may stay unresolved: more groups help"
 

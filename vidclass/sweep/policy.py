@@ -28,6 +28,7 @@ __all__ = [
     "Wait",
     "decide",
     "decide_winner",
+    "folds",
     "retries",
     "search_kind",
     "seed_of",

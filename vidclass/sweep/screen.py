@@ -17,6 +17,7 @@ from vidclass.errors import UserError
 from vidclass.models import model_entry
 from vidclass.sweep.engine import Engine
 from vidclass.sweep.progress import Overview, overview
+from vidclass.sweep.resolution import resolution_line, resolution_of
 from vidclass.sweep.spec import StudySpec
 from vidclass.sweep.state import State
 
@@ -52,6 +53,7 @@ class Screen:
         self._data: Progress | None = None
         self._said = ("", 0.0)
         self._counted: tuple[int, Overview] | None = None
+        self._resolves = (0, "")
 
     def say(self, line: str) -> None:
         """Print one line that stays."""
@@ -97,15 +99,30 @@ class Screen:
                 self.say(_line(self._overview(engine), engine.spec))
 
     def _lines(self, ended: threading.Event) -> None:
+        told = ""
         while not ended.wait(_LINES_REFRESH_S):
             if self._engine is not None and self._engine.state.data:
+                if told != (told := self._resolution(self._engine)):
+                    self.say(told)
                 self.say(_line(self._overview(self._engine), self._engine.spec))
 
     def _view(self) -> Group | Text:
         engine = self._engine
         if engine is None or not engine.state.data:
             return _data_view(self._data) if self._data else Text("starting ...")
-        return _table(engine.name, self._overview(engine), engine.spec)
+        table = _table(engine.name, self._overview(engine), engine.spec)
+        resolves = self._resolution(engine)
+        return Group(table, Text(resolves)) if resolves else table
+
+    def _resolution(self, engine: Engine) -> str:
+        """Return what the finals will resolve, empty before all winners are known."""
+        num_winners, told = self._resolves
+        if not told and len(engine.state.winners) != num_winners:
+            with engine.changing:
+                found = resolution_of(engine.state, engine.spec, engine.folder)
+                num_winners = len(engine.state.winners)
+            self._resolves = num_winners, resolution_line(found) if found else ""
+        return self._resolves[1]
 
     def _overview(self, engine: Engine) -> Overview:
         """Count anew where something has happened since: a large study takes a while to count."""

@@ -32,12 +32,16 @@ class CheckpointError(UserError):
 
 
 class Sidecar(NamedTuple):
-    """What is known of a checkpoint without loading it."""
+    """What is known of a checkpoint without loading it.
+
+    ``right`` has a ``1`` for each validation sample that best weights were right on, else a ``0``.
+    """
 
     epoch: int
     attempt: int
     sha256: str
     metrics: dict[str, float]
+    right: str = ""
 
 
 class CheckpointFolder:
@@ -62,6 +66,7 @@ class CheckpointFolder:
         weights: dict[str, torch.Tensor],
         metrics: dict[str, float],
         thresholds: tuple[float, ...] | None = None,
+        right: str = "",
     ) -> str:
         """Write the weights that ``metrics`` were measured with; return the checkpoint's name.
 
@@ -71,12 +76,13 @@ class CheckpointFolder:
             metrics: of the epoch.
             thresholds: of the classes, where several may hold: found on validation, they belong to
                 the weights.
+            right: of the sidecar.
         """
         name = f"{BEST_PREFIX}{epoch}.{self.attempt}"
         payload: dict[str, Any] = {"weights": weights}
         if thresholds is not None:
             payload["thresholds"] = list(thresholds)
-        return self._write(name, epoch, payload, metrics)
+        return self._write(name, epoch, payload, metrics, right)
 
     def load(self, name: str) -> dict[str, Any]:
         """Return the payload of ``name``, tensors on the CPU.
@@ -145,7 +151,12 @@ class CheckpointFolder:
                 (self.path / f"{name}.json").unlink(missing_ok=True)
 
     def _write(
-        self, name: str, epoch: int, payload: dict[str, Any], metrics: dict[str, float]
+        self,
+        name: str,
+        epoch: int,
+        payload: dict[str, Any],
+        metrics: dict[str, float],
+        right: str = "",
     ) -> str:
         with write_aside(self.path / name) as aside:
             try:
@@ -154,7 +165,7 @@ class CheckpointFolder:
                 if has_no_room(self.path):
                     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(aside)) from error
                 raise
-            about = Sidecar(epoch, self.attempt, self._sha256(aside), metrics)
+            about = Sidecar(epoch, self.attempt, self._sha256(aside), metrics, right)
             with write_aside(self.path / f"{name}.json") as sidecar:
                 sidecar.write_text(json.dumps(about._asdict(), indent=2) + "\n")
         return name

@@ -27,6 +27,7 @@ from vidclass.training.scoring import (
     Thresholds,
     is_collapsed,
     learned_nothing,
+    right_samples,
     scores,
     thresholds_of,
 )
@@ -288,7 +289,7 @@ class _Run:
         if best:
             progress.best_epoch, progress.best_metrics = epoch, metrics
             progress.thresholds = thresholds
-            self._save_best(epoch, metrics)
+            self._save_best(epoch, metrics, predictions)
         if self._trainer.after_epoch(best):
             self._trainer.restart(self._read_best())
         progress.ending = self._ending(trained, predictions)
@@ -334,7 +335,7 @@ class _Run:
             return "completed", f"all {config.epochs} epochs"
         return None
 
-    def _save_best(self, epoch: int, metrics: Metrics) -> None:
+    def _save_best(self, epoch: int, metrics: Metrics, predictions: Predictions) -> None:
         """Keep the weights of the epoch that is best so far, in the folder or in memory."""
         weights = self._trainer.evaluated.state_dict()
         if not self._workers.is_first:
@@ -342,8 +343,11 @@ class _Run:
         if self._checkpoints is None:
             self._best_weights = {name: part.clone() for name, part in weights.items()}
         else:
+            thresholds = self._progress.thresholds
+            right_N = right_samples(predictions.labels, predictions.prob_NK, thresholds)
+            right = "".join("1" if is_right else "0" for is_right in right_N)
             self._progress.best_checkpoint = self._checkpoints.save_best(
-                epoch, weights, metrics, self._progress.thresholds
+                epoch, weights, metrics, thresholds, right
             )
 
     def _save(self, epoch: int, metrics: Metrics) -> str | None:

@@ -24,6 +24,7 @@ __all__ = [
     "learned_nothing",
     "log_loss",
     "probabilities",
+    "right_samples",
     "scores",
     "thresholds_of",
 ]
@@ -64,6 +65,14 @@ def decisions(
         said_N: npt.NDArray[np.int64] = prob_NK.argmax(axis=1)
         return said_N
     return multilabel.decide(prob_NK, thresholds)
+
+
+def right_samples(
+    labels: Labels, prob_NK: Float32, thresholds: Thresholds | None
+) -> npt.NDArray[np.bool_]:
+    """Return ``right_N``: on which samples the one class is right, or of several each."""
+    same = decisions(prob_NK, thresholds) == labels
+    return same if labels.ndim == 1 else same.all(axis=1)
 
 
 def scores(
