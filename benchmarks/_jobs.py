@@ -74,6 +74,7 @@ def _rest(
         "config": config,
         "select": f"valid_{spec.primary.metric}",
         "perturbations": spec.finals.perturbations,
+        "floors": spec.floors.model_dump(mode="json"),
         "plugins": [],
     }
 

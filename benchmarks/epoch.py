@@ -37,7 +37,8 @@ def ours(job: Job, home: Path, tables: dict[str, pd.DataFrame]) -> dict[str, flo
     """Train as a trial does and return what its epochs took."""
     from vidclass.data.frame_store import FrameStore
     from vidclass.home import store_folder
-    from vidclass.sweep.job import build_model, clip_dataset, transform_of
+    from vidclass.sweep.job import build_model
+    from vidclass.sweep.job_data import clip_dataset, transform_of
     from vidclass.training.config import TrainConfig
     from vidclass.training.fit import fit
 

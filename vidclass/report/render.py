@@ -22,9 +22,9 @@ from vidclass.report.collect import PREDICTION_COLUMNS, StudyTables, answer_colu
 from vidclass.report.cost import compute_unit
 from vidclass.report.drawing import settle, to_png, to_svg
 from vidclass.report.fewer_videos import draw_videos_curve
-from vidclass.report.protocol import FLOORS_EXPLAINED, GLOSSARY
 from vidclass.report.summary import Page, summarize
 from vidclass.report.table import without_paths
+from vidclass.report.words import FLOORS_EXPLAINED, GLOSSARY
 
 __all__ = ["Rendered", "render_report", "written_report"]
 

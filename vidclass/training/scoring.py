@@ -71,8 +71,8 @@ def right_samples(
     labels: Labels, prob_NK: Float32, thresholds: Thresholds | None
 ) -> npt.NDArray[np.bool_]:
     """Return ``right_N``: on which samples the one class is right, or of several each."""
-    same = decisions(prob_NK, thresholds) == labels
-    return same if labels.ndim == 1 else same.all(axis=1)
+    same = np.asarray(decisions(prob_NK, thresholds) == labels, dtype=np.bool_)
+    return same if labels.ndim == 1 else np.asarray(same.all(axis=1), dtype=np.bool_)
 
 
 def scores(
